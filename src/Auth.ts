@@ -1,0 +1,347 @@
+/**
+ * AWS credentials and the login token signed with them. Two services, so that each can be swapped:
+ * {@link DsqlCredentials} asks a provider, {@link DsqlToken} keeps one signed token that all connections share.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import { renewAt, usableUntil } from "./core/tokenLifetime.js"
+import { DsqlConfig } from "./Config.js"
+import { DsqlCredentialsError, DsqlTokenError } from "./Errors.js"
+
+/**
+ * AWS credentials. `expiration` is in milliseconds since the epoch; without it they are taken to be long-lived.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Credentials {
+  readonly accessKeyId: string
+  readonly secretAccessKey: Redacted.Redacted
+  readonly sessionToken?: Redacted.Redacted | undefined
+  readonly expiration?: number | undefined
+}
+
+/**
+ * A credential provider as the AWS SDK has them, `fromTemporaryCredentials(…)` for instance.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Provider = () => Promise<{
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly sessionToken?: string | undefined
+  readonly expiration?: Date | undefined
+}>
+
+/**
+ * Where credentials come from. `get` is asked when a token is signed, not for every connection. Credentials that say when
+ * they expire are kept until shortly before.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class DsqlCredentials extends Context.Tag("effect-dsql/DsqlCredentials")<
+  DsqlCredentials,
+  { readonly get: Effect.Effect<Credentials, DsqlCredentialsError> }
+>() {}
+
+/**
+ * The token that a connection logs in with. Reading a usable one does not suspend; otherwise `get` signs a new one, and
+ * callers at the same time share that signing. A failure is never kept.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class DsqlToken extends Context.Tag("effect-dsql/DsqlToken")<
+  DsqlToken,
+  { readonly get: Effect.Effect<Redacted.Redacted, DsqlCredentialsError | DsqlTokenError> }
+>() {}
+
+// ---------------------------------------------------------------------------------------------------- credentials
+
+/** Credentials that end within this time are asked for anew: five minutes, as the AWS SDKs do. */
+const expiryWindow = Duration.toMillis("5 minutes")
+
+const credentialsError = (cause: unknown, profile: string | undefined): DsqlCredentialsError => {
+  const { message, name } = cause instanceof Error ? cause : new Error(String(cause))
+  const reason = /could not resolve credentials using profile|profile .* (?:could not be found|not found)/i.test(
+    message
+  )
+    ? "ProfileNotFound"
+    : /expired/i.test(`${name} ${message}`)
+      ? "Expired"
+      : /could not load credentials from any providers/i.test(message)
+        ? "NotFound"
+        : "ProviderFailed"
+  return new DsqlCredentialsError({ reason, profile, cause })
+}
+
+const credentialsFrom = (
+  provide: Effect.Effect<Provider, DsqlCredentialsError>,
+  profile: string | undefined
+): Effect.Effect<Context.Tag.Service<DsqlCredentials>> =>
+  Effect.sync(() => {
+    let kept: Credentials | undefined
+    const ask = provide.pipe(
+      Effect.flatMap((provider) =>
+        Effect.tryPromise({ try: () => provider(), catch: (cause) => credentialsError(cause, profile) })
+      ),
+      Effect.zip(Clock.currentTimeMillis),
+      Effect.flatMap(([found, now]) => {
+        const expiration = found.expiration?.getTime()
+        if (expiration !== undefined && expiration <= now) {
+          return new DsqlCredentialsError({ reason: "Expired", profile })
+        }
+        kept = {
+          accessKeyId: found.accessKeyId,
+          secretAccessKey: Redacted.make(found.secretAccessKey),
+          sessionToken: found.sessionToken === undefined ? undefined : Redacted.make(found.sessionToken),
+          expiration
+        }
+        return Effect.succeed(kept)
+      }),
+      Effect.withSpan("DsqlCredentials.get", { captureStackTrace: false })
+    )
+    return {
+      get: Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        kept?.expiration !== undefined && kept.expiration - expiryWindow > now ? Effect.succeed(kept) : ask
+      )
+    }
+  })
+
+/** Importing the providers costs start-up time, so who brings credentials does not pay for it. */
+const sdkProviders = Effect.tryPromise({
+  try: () => import("@aws-sdk/credential-providers"),
+  catch: (cause) => new DsqlCredentialsError({ reason: "ProviderFailed", cause })
+})
+
+/**
+ * Credentials from any provider of the AWS SDK, or from a function of yours.
+ *
+ * @example
+ * import { fromTemporaryCredentials } from "@aws-sdk/credential-providers"
+ * import { DsqlAuth } from "effect-dsql"
+ *
+ * export const Assumed = DsqlAuth.layerProvider(
+ *   fromTemporaryCredentials({ params: { RoleArn: "arn:aws:iam::111122223333:role/orders" } })
+ * )
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerProvider = (provider: Provider): Layer.Layer<DsqlCredentials> =>
+  Layer.effect(DsqlCredentials, credentialsFrom(Effect.succeed(provider), undefined))
+
+/**
+ * Fixed credentials.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerStatic = (credentials: Credentials): Layer.Layer<DsqlCredentials> =>
+  Layer.succeed(DsqlCredentials, { get: Effect.succeed(credentials) })
+
+type SdkProviders = typeof import("@aws-sdk/credential-providers")
+
+/** One provider for the layer's life: a chain made anew for every token would ask the metadata service anew. */
+const fromSdk = (make: (sdk: SdkProviders) => Provider, profile: string | undefined) =>
+  Effect.flatMap(Effect.cached(Effect.map(sdkProviders, make)), (provider) => credentialsFrom(provider, profile))
+
+/** The default chain falls through to the metadata service when a profile is missing; a named profile must fail. */
+const fromProfile = (profile: string) => fromSdk((sdk) => sdk.fromIni({ profile }), profile)
+
+/**
+ * Credentials of a profile in `~/.aws/config` or `~/.aws/credentials`: keys, SSO, assumed role, process or web identity.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerProfile = (profile: string): Layer.Layer<DsqlCredentials> =>
+  Layer.effect(DsqlCredentials, fromProfile(profile))
+
+/**
+ * The profile of the configuration if it names one, else the default chain of the AWS SDK: environment, shared files, SSO,
+ * web identity, container and instance metadata.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerCredentials: Layer.Layer<DsqlCredentials, never, DsqlConfig> = Layer.effect(
+  DsqlCredentials,
+  Effect.flatMap(DsqlConfig, ({ profile }) =>
+    profile === undefined ? fromSdk((sdk) => sdk.fromNodeProviderChain(), undefined) : fromProfile(profile)
+  )
+)
+
+// ---------------------------------------------------------------------------------------------------------- token
+
+/**
+ * What a token is signed from. `duration` is in seconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SignRequest {
+  readonly host: string
+  readonly region: string
+  readonly action: "DbConnect" | "DbConnectAdmin"
+  readonly duration: number
+  readonly credentials: Credentials
+}
+
+/**
+ * Makes a token; the seam for simulated time, since the AWS signer reads the real clock.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Sign = (request: SignRequest) => Effect.Effect<Redacted.Redacted, DsqlTokenError>
+
+/**
+ * Signs with `@aws-sdk/dsql-signer`, imported at the first signature.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const sign: Sign = ({ action, credentials, duration, host, region }) =>
+  Effect.tryPromise({
+    try: async () => {
+      const { DsqlSigner } = await import("@aws-sdk/dsql-signer")
+      const { accessKeyId, secretAccessKey, sessionToken } = credentials
+      const signer = new DsqlSigner({
+        hostname: host,
+        region,
+        expiresIn: duration,
+        credentials: {
+          accessKeyId,
+          secretAccessKey: Redacted.value(secretAccessKey),
+          ...(sessionToken === undefined ? {} : { sessionToken: Redacted.value(sessionToken) })
+        }
+      })
+      const token =
+        action === "DbConnectAdmin" ? await signer.getDbConnectAdminAuthToken() : await signer.getDbConnectAuthToken()
+      return Redacted.make(token)
+    },
+    catch: (cause) => new DsqlTokenError({ reason: "SigningFailed", host, cause })
+  })
+
+interface Token {
+  readonly value: Redacted.Redacted
+  readonly usableUntil: number
+  readonly renewAt: number
+}
+
+/** Waits between failed renewals; the old token serves meanwhile, and `get` does not wait for them. */
+const backoff = Schedule.exponential("1 second").pipe(Schedule.union(Schedule.spaced("30 seconds")), Schedule.jittered)
+
+/** No renewal comes sooner than this after another, however short the tokens are. */
+const leastNap = Duration.toMillis("1 second")
+
+const makeToken = (sign: Sign) =>
+  Effect.gen(function* () {
+    const config = yield* DsqlConfig
+    const credentials = yield* DsqlCredentials
+    const clock = yield* Effect.clock
+    const scope = yield* Effect.scope
+    const worthRenewing = yield* Effect.makeLatch(false)
+    let current: Token | undefined
+    let signing: Deferred.Deferred<Redacted.Redacted, DsqlCredentialsError | DsqlTokenError> | undefined
+
+    const signOnce = Effect.gen(function* () {
+      const signer = yield* credentials.get
+      const signedAt = clock.unsafeCurrentTimeMillis()
+      const value = yield* sign({
+        host: config.host,
+        region: config.region,
+        action: config.user === "admin" ? "DbConnectAdmin" : "DbConnect",
+        duration: Duration.toSeconds(config.tokenDuration),
+        credentials: signer
+      })
+      const until = usableUntil({
+        signedAt,
+        duration: Duration.toMillis(config.tokenDuration),
+        credentialsExpireAt: signer.expiration
+      })
+      current = { value, usableUntil: until, renewAt: renewAt(signedAt, until, yield* Random.next) }
+      if (until - signedAt > leastNap) {
+        yield* worthRenewing.open
+      }
+      return value
+    }).pipe(Effect.withSpan("DsqlToken.sign", { captureStackTrace: false, attributes: { host: config.host } }))
+
+    // The signing belongs to the layer: a caller that is interrupted does not take it away from the others. It is forked
+    // uninterruptibly so that even in a closed scope its end reaches them.
+    const renew = Effect.suspend(() => {
+      if (signing !== undefined) {
+        return Deferred.await(signing)
+      }
+      const shared = Deferred.unsafeMake<Redacted.Redacted, DsqlCredentialsError | DsqlTokenError>(FiberId.none)
+      signing = shared
+      return Effect.interruptible(signOnce).pipe(
+        Effect.exit,
+        Effect.flatMap((exit) => {
+          signing = undefined
+          return Deferred.done(shared, exit)
+        }),
+        Effect.forkIn(scope),
+        Effect.uninterruptible,
+        Effect.zipRight(Deferred.await(shared))
+      )
+    })
+
+    const untilDue = Effect.suspend(() =>
+      Effect.sleep(Math.max(leastNap, (current?.renewAt ?? 0) - clock.unsafeCurrentTimeMillis()))
+    )
+
+    // `get` may have signed meanwhile (after a freeze, say), so every attempt looks again at what is due.
+    const renewIfDue = Effect.suspend(() =>
+      current !== undefined && clock.unsafeCurrentTimeMillis() < current.renewAt ? Effect.void : renew
+    ).pipe(
+      Effect.tapError((error) => Effect.logWarning("Renewing the DSQL token failed", error.message)),
+      Effect.retry(backoff)
+    )
+
+    yield* worthRenewing.await.pipe(
+      Effect.zipRight(Effect.forever(Effect.zipRight(untilDue, renewIfDue))),
+      Effect.annotateLogs({ package: "effect-dsql", module: "Auth" }),
+      Effect.forkIn(scope)
+    )
+
+    return {
+      get: Effect.suspend(() =>
+        current !== undefined && clock.unsafeCurrentTimeMillis() < current.usableUntil
+          ? Effect.succeed(current.value)
+          : renew
+      )
+    }
+  })
+
+/**
+ * One token for the layer, usable until its end less a margin (10 % of its life, at least 1 s, at most 30 s) and never
+ * past the expiry of the credentials. Renewed in the background at about 80 % of that time; a failed renewal is retried
+ * with backoff while the old token still serves.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerTokenFrom = (sign: Sign): Layer.Layer<DsqlToken, never, DsqlConfig | DsqlCredentials> =>
+  Layer.scoped(DsqlToken, makeToken(sign))
+
+/**
+ * {@link layerTokenFrom} with the AWS signer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerToken: Layer.Layer<DsqlToken, never, DsqlConfig | DsqlCredentials> = layerTokenFrom(sign)

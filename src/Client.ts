@@ -1,0 +1,123 @@
+/**
+ * The `SqlClient` and `PgClient` of `@effect/sql`, over our connections. Interrupting a statement destroys its connection;
+ * nothing is cancelled through another one, since DSQL offers no cancel.
+ *
+ * @since 0.1.0
+ */
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as PgClient from "@effect/sql-pg/PgClient"
+import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlConnection from "@effect/sql/SqlConnection"
+import * as Statement from "@effect/sql/Statement"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import { DsqlConfig, type Resolved } from "./Config.js"
+import { DsqlConnection } from "./Connection.js"
+import { DsqlUnsupportedError } from "./Errors.js"
+import { oneByOne, Session, toSqlError } from "./internal/session.js"
+import * as Transaction from "./Transaction.js"
+
+const spanAttributesOf = (config: Resolved): ReadonlyArray<readonly [string, unknown]> => [
+  ...Object.entries(config.spanAttributes ?? {}),
+  ["db.system.name", "postgresql"],
+  ["db.namespace", config.database],
+  ["server.address", config.host],
+  ["server.port", config.port]
+]
+
+const unsupported = (feature: string) => toSqlError(new DsqlUnsupportedError({ feature }))
+
+/** The form that `@effect/sql-pg` publishes of its settings; there is no password to show. */
+const pgConfigOf = (config: Resolved): PgClient.PgClientConfig => ({
+  host: config.host,
+  port: config.port,
+  database: config.database,
+  username: config.user,
+  ssl: true,
+  maxConnections: config.pool.max,
+  idleTimeout: config.pool.idleTimeout,
+  connectTimeout: config.pool.connectTimeout,
+  connectionTTL: config.pool.maxLifetime,
+  applicationName: config.applicationName,
+  spanAttributes: config.spanAttributes,
+  transformQueryNames: config.transformQueryNames,
+  transformResultNames: config.transformResultNames,
+  transformJson: config.transformJson,
+  types: config.types
+})
+
+/** Equal to the one that `@effect/sql-pg` keeps to itself: its compiler matches on the kind. */
+const pgJson = Statement.custom<Statement.Custom<"PgJson", unknown>>("PgJson")
+
+/**
+ * A client on the {@link DsqlConnection} of the context.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Effect.Effect<PgClient.PgClient, never, DsqlConfig | DsqlConnection | Reactivity.Reactivity> =
+  Effect.gen(function* () {
+    const config = yield* DsqlConfig
+    const connections = yield* DsqlConnection
+    const reactivity = yield* Reactivity.Reactivity
+
+    const spanAttributes = spanAttributesOf(config)
+    const compiler = PgClient.makeCompiler(config.transformQueryNames, config.transformJson)
+    const transformRows =
+      config.transformResultNames === undefined
+        ? undefined
+        : Statement.defaultTransforms(config.transformResultNames, config.transformJson).array
+
+    const pooled = new Session(connections)
+    const transactions = Transaction.make(connections.reserve, spanAttributes)
+    const acquirer: SqlConnection.Connection.Acquirer = Effect.map(transactions.current, (session) => session ?? pooled)
+    const reserve: SqlConnection.Connection.Acquirer = Effect.mapBoth(connections.reserve, {
+      onFailure: toSqlError,
+      onSuccess: (connection) => new Session(oneByOne(connection))
+    })
+
+    const statement = Statement.make(acquirer, compiler, spanAttributes, transformRows)
+    const members = {
+      [SqlClient.TypeId]: SqlClient.TypeId as SqlClient.TypeId,
+      [PgClient.TypeId]: PgClient.TypeId as PgClient.TypeId,
+      config: pgConfigOf(config),
+      reserve,
+      withTransaction: transactions.withTransaction,
+      reactive: reactivity.stream,
+      reactiveMailbox: reactivity.query,
+      json: (value: unknown) => pgJson(value),
+      listen: () => Stream.fail(unsupported("LISTEN")),
+      notify: () => Effect.fail(unsupported("NOTIFY"))
+    }
+    const assemble = (constructor: Statement.Constructor, withoutTransforms: () => PgClient.PgClient) => {
+      const client: PgClient.PgClient = Object.assign(constructor, members, {
+        withoutTransforms,
+        get safe() {
+          return client
+        }
+      })
+      return client
+    }
+    const plain =
+      transformRows === undefined
+        ? undefined
+        : assemble(
+            Statement.make(acquirer, compiler.withoutTransform, spanAttributes, undefined),
+            (): PgClient.PgClient => plain!
+          )
+    const client: PgClient.PgClient = assemble(statement, () => plain ?? client)
+    return client
+  })
+
+/**
+ * The client under both tags.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<SqlClient.SqlClient | PgClient.PgClient, never, DsqlConfig | DsqlConnection> =
+  Layer.effectContext(
+    Effect.map(make, (client) => Context.make(PgClient.PgClient, client).pipe(Context.add(SqlClient.SqlClient, client)))
+  ).pipe(Layer.provide(Reactivity.layer))

@@ -1,0 +1,120 @@
+/**
+ * Connections to a cluster: verified TLS, the token as password, pooled, with lifetimes below the service's.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as RateLimiter from "effect/RateLimiter"
+import type * as Scope from "effect/Scope"
+import { readFile } from "node:fs/promises"
+import { createSecureContext } from "node:tls"
+import { DsqlToken } from "./Auth.js"
+import { DsqlConfig, type Resolved } from "./Config.js"
+import type { DsqlConnectError } from "./Errors.js"
+import { DsqlConfigError, DsqlConnectionError } from "./Errors.js"
+import { dial, type Connection } from "./internal/dial.js"
+import * as Pool from "./Pool.js"
+
+export type { Connection } from "./internal/dial.js"
+
+/**
+ * Where connections come from. `use` lends one for the time of an effect, `reserve` until the scope closes. An idle one is
+ * lent in one synchronous step; otherwise the caller waits, in order, for at most `pool.acquireTimeout`.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class DsqlConnection extends Context.Tag("effect-dsql/DsqlConnection")<
+  DsqlConnection,
+  {
+    readonly use: <A, E, R>(
+      f: (connection: Connection) => Effect.Effect<A, E, R>
+    ) => Effect.Effect<A, E | DsqlConnectError, R>
+    readonly reserve: Effect.Effect<Connection, DsqlConnectError, Scope.Scope>
+  }
+>() {}
+
+/** The service refills 100 connections a second for the whole cluster (AWS quotas page); one layer takes no more. */
+const connectRate = { limit: 100, interval: "1 second", algorithm: "token-bucket" } as const
+
+const readCa = (tls: Resolved["tls"]): Effect.Effect<string | undefined, DsqlConfigError> => {
+  const { ca, caFile } = tls
+  return caFile === undefined
+    ? Effect.succeed(ca)
+    : Effect.tryPromise({
+        try: () => readFile(caFile, "utf8"),
+        catch: (cause) =>
+          new DsqlConfigError({ reason: "InvalidOption", option: "tls.caFile", detail: `cannot read ${caFile}`, cause })
+      })
+}
+
+/** Made once for all connections, since parsing the certificates costs more than a handshake. */
+const secureContextFor = (tls: Resolved["tls"]) =>
+  Effect.flatMap(readCa(tls), (ca) =>
+    Effect.try({
+      try: () => createSecureContext({ ca, minVersion: "TLSv1.2" }),
+      catch: (cause) =>
+        new DsqlConfigError({ reason: "InvalidOption", option: "tls.ca", detail: "holds no PEM certificate", cause })
+    })
+  )
+
+/**
+ * Opens connections as they are needed, at most `pool.max` at a time. Unless `lazy`, one is opened at once, so that wrong
+ * settings fail here.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Effect.Effect<
+  Context.Tag.Service<DsqlConnection>,
+  DsqlConfigError | DsqlConnectError,
+  DsqlConfig | DsqlToken | Scope.Scope
+> = Effect.gen(function* () {
+  const config = yield* DsqlConfig
+  const token = yield* DsqlToken
+  const secureContext = yield* secureContextFor(config.tls)
+  const limit = yield* RateLimiter.make(connectRate)
+
+  const failure = (reason: "AcquireTimeout" | "Closed") => () =>
+    new DsqlConnectionError({ reason, host: config.host, address: `${config.address}:${config.port}` })
+
+  const open = Effect.interruptible(limit(token.get)).pipe(
+    Effect.flatMap((token) => dial(config, secureContext, token)),
+    Effect.withSpan("DsqlConnection.open", {
+      kind: "client",
+      captureStackTrace: false,
+      attributes: { "server.address": config.host, "server.port": config.port }
+    })
+  )
+
+  const pool = yield* Pool.make<Connection, DsqlConnectError>({
+    open,
+    close: (connection) => connection.end,
+    destroy: (connection) => connection.destroy(),
+    isUsable: (connection) => connection.isUsable(),
+    reset: (connection) => connection.reset(),
+    max: config.pool.max,
+    idleTimeout: Duration.toMillis(config.pool.idleTimeout),
+    maxLifetime: Duration.toMillis(config.pool.maxLifetime),
+    acquireTimeout: Duration.toMillis(config.pool.acquireTimeout),
+    onAcquireTimeout: failure("AcquireTimeout"),
+    onClosed: failure("Closed")
+  })
+
+  if (!config.lazy) {
+    yield* pool.use(() => Effect.void)
+  }
+  return pool
+})
+
+/**
+ * A pool of connections.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<DsqlConnection, DsqlConfigError | DsqlConnectError, DsqlConfig | DsqlToken> =
+  Layer.scoped(DsqlConnection, make)

@@ -1,0 +1,525 @@
+/**
+ * Every error of this package, each a `Data.TaggedError` that carries the facts as fields and says in its `message` what
+ * to do next. The `SqlError` of `@effect/sql` always has one of them as its `cause`; {@link refine} lifts it out.
+ *
+ * @since 0.1.0
+ */
+import { SqlError } from "@effect/sql/SqlError"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import type {
+  AuthenticationReason,
+  ConflictReason,
+  ConstraintReason,
+  LimitReason,
+  ServerConnectionReason,
+  ServerError
+} from "./core/serverError.js"
+import { judge } from "./core/serverError.js"
+
+export type {
+  AuthenticationReason,
+  ConflictReason,
+  ConstraintReason,
+  LimitReason,
+  ServerError
+} from "./core/serverError.js"
+
+/**
+ * Settings that cannot be right; found before anything is dialled. `option` is the option or environment variable.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlConfigError extends Data.TaggedError("DsqlConfigError")<{
+  readonly reason: "Missing" | "InvalidHost" | "InvalidOption" | "InvalidConnectionString"
+  readonly option: string
+  readonly detail: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return `${this.option}: ${this.detail}`
+  }
+}
+
+/**
+ * The region cannot be found (`Missing`), or contradicts the one in the host name (`Mismatch`): the server would refuse a
+ * token signed for another region.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlRegionError extends Data.TaggedError("DsqlRegionError")<{
+  readonly reason: "Missing" | "Mismatch"
+  readonly host: string
+  readonly region?: string | undefined
+  readonly hostRegion?: string | undefined
+}> {
+  override get message(): string {
+    return this.reason === "Missing"
+      ? `No region for cluster ${this.host}: give the full endpoint as host, or set the region option, DSQL_REGION or AWS_REGION.`
+      : `The region ${this.region} contradicts the host ${this.host}, which is in ${this.hostRegion}: drop the region option, or correct one of the two.`
+  }
+}
+
+const credentialsAdvice = {
+  NotFound:
+    "No AWS credentials found. Log in (for instance `aws sso login`), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass a credentials layer.",
+  Expired: "The AWS credentials have expired. Renew them (for instance `aws sso login`).",
+  ProfileNotFound: "The AWS profile was not found. Look at ~/.aws/config and ~/.aws/credentials.",
+  ProviderFailed: "The AWS credential provider failed; the cause says why."
+} as const
+
+/**
+ * The credential provider gave nothing usable.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlCredentialsError extends Data.TaggedError("DsqlCredentialsError")<{
+  readonly reason: keyof typeof credentialsAdvice
+  readonly profile?: string | undefined
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    const profile = this.profile === undefined ? "" : ` (profile ${this.profile})`
+    return credentialsAdvice[this.reason] + profile
+  }
+}
+
+/**
+ * Signing itself failed. Signing is local arithmetic, so this means credentials of a wrong form or a broken installation.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlTokenError extends Data.TaggedError("DsqlTokenError")<{
+  readonly reason: "SigningFailed"
+  readonly host: string
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return `Signing a token for ${this.host} failed: check that @aws-sdk/dsql-signer is installed and the credentials are complete.`
+  }
+}
+
+const authenticationAdvice: Readonly<Record<AuthenticationReason, string>> = {
+  AccessDenied:
+    "check that these credentials belong to the cluster's account and that their policy allows dsql:DbConnectAdmin (user admin) or dsql:DbConnect (other users) on it",
+  SignatureExpired: "check this machine's clock, and that the token duration is not shorter than a login takes",
+  WrongUserForAction: "the token's action must be DbConnectAdmin for user admin and DbConnect for every other user",
+  UnknownRole: "create the role with LOGIN and map it: AWS IAM GRANT <role> TO '<iam arn>'",
+  Other: "the hint says why"
+}
+
+/**
+ * The server refused the login: FATAL 08006, the reason taken from the HINT.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlAuthenticationError extends Data.TaggedError("DsqlAuthenticationError")<{
+  readonly reason: AuthenticationReason
+  readonly host: string
+  readonly user: string
+  readonly sqlState: string
+  readonly hint?: string | undefined
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    const hint = this.hint === undefined ? "" : ` (${this.hint})`
+    return `${this.host} refused the login of ${this.user}${hint}: ${authenticationAdvice[this.reason]}.`
+  }
+
+  /** Only an expired signature heals by itself, with the next token. */
+  get isRetryable(): boolean {
+    return this.reason === "SignatureExpired"
+  }
+}
+
+const connectionAdvice = {
+  Dns: "the name cannot be resolved; check the cluster id and region, or give the address to dial as hostaddr",
+  Refused: "nothing listens there; check hostaddr, port and security groups",
+  Tls: "no verified TLS connection; check that the certificate's CA is trusted (tls.ca) and that host is the name it is for",
+  ConnectTimeout: "no answer within connectTimeout; check network and security groups",
+  AcquireTimeout: "all connections of the pool were busy for acquireTimeout; raise pool.max or shorten transactions",
+  TooManyConnections: "the cluster has too many open connections; lower pool.max or the number of processes",
+  RateExceeded: "the cluster's connect rate is exceeded; retry with backoff",
+  ClusterWaking: "the cluster was inactive and is waking up; retry with backoff",
+  Closed: "the connection was closed; the statement may or may not have taken effect",
+  Other: "the cause says why"
+} as const
+
+/**
+ * Why a connection could not be had, or was lost.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ConnectionReason = ServerConnectionReason | keyof typeof connectionAdvice
+
+const lastingReasons: ReadonlySet<ConnectionReason> = new Set(["Dns", "Tls", "Other"])
+
+/**
+ * Could not connect, or lost the connection outside COMMIT. `host` is the cluster, `address` what was dialled for it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlConnectionError extends Data.TaggedError("DsqlConnectionError")<{
+  readonly reason: ConnectionReason
+  readonly host: string
+  readonly address: string
+  readonly sqlState?: string | undefined
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return `Connection to ${this.host} (${this.address}): ${connectionAdvice[this.reason]}.`
+  }
+
+  get isRetryable(): boolean {
+    return !lastingReasons.has(this.reason)
+  }
+}
+
+const transactionAdvice = {
+  Aborted:
+    "The server rolled back at COMMIT, because a statement of the transaction had failed; look at that statement's error.",
+  NestedFailure: "A nested transaction failed. DSQL has no savepoints, so the outer one cannot commit either.",
+  Finished: "A statement ran after its transaction had ended; await every fiber inside the transaction.",
+  InsideTransaction: "This may not run inside a transaction."
+} as const
+
+/**
+ * A transaction that cannot go on.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlTransactionError extends Data.TaggedError("DsqlTransactionError")<{
+  readonly reason: keyof typeof transactionAdvice
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return transactionAdvice[this.reason]
+  }
+}
+
+const conflictAdvice: Readonly<Record<ConflictReason, string>> = {
+  Data: "Another transaction changed the same rows and committed first (OC000)",
+  Schema: "The schema was changed by another transaction (OC001)",
+  Unknown: "The transaction conflicts with another one"
+}
+
+/**
+ * SQLSTATE 40001: the transaction lost. Nothing of it took effect, and running it again usually succeeds.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlConflictError extends Data.TaggedError("DsqlConflictError")<{
+  readonly reason: ConflictReason
+  readonly attempts: number
+  readonly server: ServerError
+}> {
+  override get message(): string {
+    const attempts = this.attempts === 1 ? "" : ` after ${this.attempts} attempts`
+    return `${conflictAdvice[this.reason]}${attempts}: run the whole transaction again.`
+  }
+
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * The connection was lost, or XX000 answered, while COMMIT was in flight: nobody here can tell whether it took effect.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlCommitOutcomeUnknownError extends Data.TaggedError("DsqlCommitOutcomeUnknownError")<{
+  readonly cause?: unknown
+}> {
+  override get message(): string {
+    return "COMMIT was sent, but its answer was lost: look in the database whether it took effect before running it again."
+  }
+}
+
+/** What the four errors below have in common: the server's own words are part of the message. */
+const say = (server: ServerError, advice: string): string => {
+  const hint = server.hint === undefined ? "" : ` (${server.hint})`
+  return `${server.message} [${server.sqlState}]${hint}${advice}`
+}
+
+const limitAdvice: Readonly<Record<LimitReason, string>> = {
+  Rows: "split the work into transactions of at most 3,000 rows",
+  Size: "split the work into transactions of at most 10 MiB",
+  Age: "finish transactions within 300 seconds",
+  RowSize: "a row holds at most 2 MiB",
+  ValueSize: "a value holds at most 1 MiB",
+  KeySize: "shorten the primary key or indexed columns",
+  Objects: "drop what is no longer needed, or ask AWS for a higher quota",
+  Memory: "let the query sort or aggregate fewer rows",
+  Depth: "simplify the expression",
+  Storage: "delete data, or ask AWS for a higher quota",
+  Other: "see the quotas of Aurora DSQL"
+}
+
+/**
+ * A quota of the service: SQLSTATE class 54 and neighbours.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlLimitError extends Data.TaggedError("DsqlLimitError")<{
+  readonly reason: LimitReason
+  readonly server: ServerError
+}> {
+  override get message(): string {
+    return say(this.server, `: ${limitAdvice[this.reason]}.`)
+  }
+}
+
+/**
+ * SQLSTATE 0A000, or a call of this package that DSQL has nothing for. `feature` names it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlUnsupportedError extends Data.TaggedError("DsqlUnsupportedError")<{
+  readonly feature: string
+  readonly server?: ServerError | undefined
+}> {
+  override get message(): string {
+    const said = this.server === undefined ? this.feature : say(this.server, "")
+    return `Aurora DSQL does not support this: ${said}`
+  }
+}
+
+/**
+ * SQLSTATE XX000 outside COMMIT: a passing condition of the service. The connection stays usable.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlUnavailableError extends Data.TaggedError("DsqlUnavailableError")<{
+  readonly server: ServerError
+}> {
+  override get message(): string {
+    return say(this.server, ": run the whole transaction again.")
+  }
+
+  get isRetryable(): boolean {
+    return true
+  }
+}
+
+/**
+ * A violated constraint (SQLSTATE class 23).
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlConstraintError extends Data.TaggedError("DsqlConstraintError")<{
+  readonly reason: ConstraintReason
+  readonly constraint?: string | undefined
+  readonly table?: string | undefined
+  readonly column?: string | undefined
+  readonly server: ServerError
+}> {
+  override get message(): string {
+    return say(this.server, this.server.detail === undefined ? "" : `: ${this.server.detail}`)
+  }
+}
+
+/**
+ * Any other SQLSTATE, with all fields that the server sent.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class DsqlQueryError extends Data.TaggedError("DsqlQueryError")<{
+  readonly sqlState: string
+  readonly server: ServerError
+}> {
+  override get message(): string {
+    return say(this.server, this.server.position === undefined ? "" : ` at character ${this.server.position}`)
+  }
+}
+
+/**
+ * What the server said about a statement.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DsqlStatementError =
+  | DsqlAuthenticationError
+  | DsqlConnectionError
+  | DsqlConflictError
+  | DsqlLimitError
+  | DsqlUnsupportedError
+  | DsqlUnavailableError
+  | DsqlConstraintError
+  | DsqlQueryError
+
+/**
+ * What can stop a connection from being opened.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DsqlConnectError = DsqlCredentialsError | DsqlTokenError | DsqlStatementError
+
+/**
+ * What building a layer can fail with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DsqlLayerError = DsqlConfigError | DsqlRegionError | DsqlConnectError
+
+/**
+ * Any error of this package.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DsqlError = DsqlLayerError | DsqlTransactionError | DsqlCommitOutcomeUnknownError
+
+/**
+ * Where and as whom a server error was received.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Peer {
+  readonly host: string
+  readonly address: string
+  readonly user: string
+}
+
+/**
+ * The error of this package for an error of the server: the classifier.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromServerError = (server: ServerError, peer: Peer, cause?: unknown): DsqlStatementError => {
+  const verdict = judge(server)
+  switch (verdict.kind) {
+    case "Authentication":
+      return new DsqlAuthenticationError({
+        reason: verdict.reason,
+        host: peer.host,
+        user: peer.user,
+        sqlState: server.sqlState,
+        hint: server.hint,
+        cause
+      })
+    case "Connection":
+      return new DsqlConnectionError({
+        reason: verdict.reason,
+        host: peer.host,
+        address: peer.address,
+        sqlState: server.sqlState,
+        cause
+      })
+    case "Conflict":
+      return new DsqlConflictError({ reason: verdict.reason, attempts: 1, server })
+    case "Limit":
+      return new DsqlLimitError({ reason: verdict.reason, server })
+    case "Constraint":
+      return new DsqlConstraintError({
+        reason: verdict.reason,
+        constraint: server.constraint,
+        table: server.table,
+        column: server.column,
+        server
+      })
+    case "Unsupported":
+      return new DsqlUnsupportedError({ feature: verdict.feature, server })
+    case "Unavailable":
+      return new DsqlUnavailableError({ server })
+    case "Query":
+      return new DsqlQueryError({ sqlState: server.sqlState, server })
+  }
+}
+
+const classes = [
+  DsqlConfigError,
+  DsqlRegionError,
+  DsqlCredentialsError,
+  DsqlTokenError,
+  DsqlAuthenticationError,
+  DsqlConnectionError,
+  DsqlTransactionError,
+  DsqlConflictError,
+  DsqlCommitOutcomeUnknownError,
+  DsqlLimitError,
+  DsqlUnsupportedError,
+  DsqlUnavailableError,
+  DsqlConstraintError,
+  DsqlQueryError
+] as const
+
+/**
+ * Whether a value is an error of this package.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isDsqlError = (u: unknown): u is DsqlError => classes.some((error) => u instanceof error)
+
+/**
+ * The error of this package inside an error: itself, or the cause of a `SqlError`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const unwrap = (u: unknown): DsqlError | undefined =>
+  isDsqlError(u) ? u : u instanceof SqlError && isDsqlError(u.cause) ? u.cause : undefined
+
+/**
+ * Whether a failure, as one of our errors or as a `SqlError` around it, is a lost conflict (SQLSTATE 40001).
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isConflict = (u: unknown): boolean => unwrap(u)?._tag === "DsqlConflictError"
+
+/**
+ * Whether running the same work again can succeed. For a statement inside a transaction that means the whole transaction.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isRetryable = (u: unknown): boolean => {
+  const error = unwrap(u)
+  return error !== undefined && "isRetryable" in error && error.isRetryable
+}
+
+/**
+ * Lifts our error out of a `SqlError` into the typed channel, so that `Effect.catchTag("DsqlConflictError", …)` works. A
+ * `SqlError` with another cause (a stock client's) stays what it is.
+ *
+ * @example
+ * import { SqlClient } from "@effect/sql"
+ * import { Effect } from "effect"
+ * import { DsqlErrors } from "effect-dsql"
+ *
+ * export const rename = (id: number, name: string) =>
+ *   Effect.gen(function* () {
+ *     const sql = yield* SqlClient.SqlClient
+ *     yield* sql`UPDATE owner SET name = ${name} WHERE id = ${id}`
+ *   }).pipe(
+ *     DsqlErrors.refine,
+ *     Effect.catchTag("DsqlConstraintError", (error) => Effect.logWarning(`${error.constraint} refused ${name}`))
+ *   )
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const refine = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | DsqlError, R> =>
+  Effect.mapError(effect, (error): E | DsqlError => unwrap(error) ?? error)

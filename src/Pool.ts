@@ -1,0 +1,264 @@
+/**
+ * A pool of things that are opened with effort, hold up for a while and may break at any time. It does not know what they
+ * are. Taking an idle one is a single synchronous step; those who must wait are served in order.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberSet from "effect/FiberSet"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+
+/** All times are in milliseconds. */
+export interface Options<A, E> {
+  /**
+   * Runs uninterruptibly, so that nothing it has opened is ever dropped on the way here; it makes its own waits
+   * interruptible.
+   */
+  readonly open: Effect.Effect<A, E>
+  /** Ends one in good order, within a time of its own. */
+  readonly close: (item: A) => Effect.Effect<void>
+  /** Ends one at once. */
+  readonly destroy: (item: A) => void
+  /** Whether it can be lent; asked before it is handed out and when it comes back. */
+  readonly isUsable: (item: A) => boolean
+  /** What must run before another may use it, within a time of its own, or `undefined` if it comes back as it went. */
+  readonly reset: (item: A) => Effect.Effect<void, E> | undefined
+  readonly max: number
+  readonly idleTimeout: number
+  readonly maxLifetime: number
+  readonly acquireTimeout: number
+  readonly onAcquireTimeout: () => E
+  readonly onClosed: () => E
+}
+
+export interface Pool<A, E> {
+  /** Lends one for the time of an effect. */
+  readonly use: <B, E2, R>(f: (item: A) => Effect.Effect<B, E2, R>) => Effect.Effect<B, E | E2, R>
+  /** Lends one until the scope closes. */
+  readonly reserve: Effect.Effect<A, E, Scope.Scope>
+}
+
+interface Slot<A> {
+  readonly item: A
+  readonly diesAt: number
+  idleSince: number
+}
+
+interface Waiter<A, E> {
+  readonly deferred: Deferred.Deferred<Slot<A>, E>
+  readonly deadline: number
+}
+
+interface Dial {
+  fiber?: Fiber.RuntimeFiber<void>
+}
+
+/** The most by which a life is shortened, so that connections opened together do not all end together. */
+const lifetimeJitter = 0.1
+
+export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { close, isUsable, onAcquireTimeout, onClosed, open, reset } = options
+    const { acquireTimeout, idleTimeout, max, maxLifetime } = options
+    const clock = yield* Effect.clock
+    const now = () => clock.unsafeCurrentTimeMillis()
+    // Dials belong to the pool, not to the fiber that happened to need one.
+    const run = yield* FiberSet.makeRuntime()
+    const someoneWaits = yield* Effect.makeLatch(false)
+
+    const slots = new Set<Slot<A>>()
+    const idle: Array<Slot<A>> = []
+    const waiters: Array<Waiter<A, E>> = []
+    const dials = new Set<Dial>()
+    let closed = false
+
+    const drop = (slot: Slot<A>) => {
+      slots.delete(slot)
+      run(close(slot.item))
+    }
+
+    const isFit = (slot: Slot<A>) => isUsable(slot.item) && now() < slot.diesAt
+
+    const takeIdle = (): Slot<A> | undefined => {
+      for (let slot = idle.pop(); slot !== undefined; slot = idle.pop()) {
+        if (isFit(slot)) {
+          return slot
+        }
+        drop(slot)
+      }
+      return undefined
+    }
+
+    const hand = (slot: Slot<A>) => {
+      const waiter = waiters.shift()
+      if (waiter !== undefined) {
+        Deferred.unsafeDone(waiter.deferred, Exit.succeed(slot))
+        return
+      }
+      slot.idleSince = now()
+      idle.push(slot)
+    }
+
+    const settle = (dial: Dial, exit: Exit.Exit<readonly [item: A, random: number], E>) => {
+      dials.delete(dial)
+      if (Exit.isSuccess(exit)) {
+        const [item, random] = exit.value
+        if (closed) {
+          options.destroy(item)
+          return
+        }
+        const slot = { item, diesAt: now() + maxLifetime * (1 - lifetimeJitter * random), idleSince: now() }
+        slots.add(slot)
+        hand(slot)
+      } else if (!Exit.isInterrupted(exit)) {
+        const waiter = waiters.shift()
+        if (waiter !== undefined) {
+          Deferred.unsafeDone(waiter.deferred, Exit.failCause(exit.cause))
+        }
+      }
+      dialForWaiters()
+    }
+
+    // A dial that fails at once settles inside of this loop, which then goes on by itself: no recursion.
+    let dialling = false
+    const dialForWaiters = () => {
+      if (dialling) {
+        return
+      }
+      dialling = true
+      while (!closed && dials.size < waiters.length && slots.size + dials.size < max) {
+        const dial: Dial = {}
+        dials.add(dial)
+        dial.fiber = run(
+          Effect.zip(open, Random.next).pipe(
+            Effect.exit,
+            Effect.map((exit) => settle(dial, exit)),
+            Effect.uninterruptible
+          )
+        )
+      }
+      dialling = false
+    }
+
+    // Nobody is dialled for who has gone: the youngest dials beyond the number of those who wait are given up.
+    const trimDials = () => {
+      for (const dial of Array.from(dials).slice(waiters.length)) {
+        dial.fiber?.unsafeInterruptAsFork(FiberId.none)
+      }
+    }
+
+    const retire = (slot: Slot<A>) => {
+      drop(slot)
+      dialForWaiters()
+    }
+
+    const handOrRetire = (slot: Slot<A>) => (isFit(slot) ? hand(slot) : retire(slot))
+
+    const giveBack = (slot: Slot<A>) => {
+      if (closed) {
+        return
+      }
+      const resetting = isFit(slot) ? reset(slot.item) : undefined
+      if (resetting === undefined) {
+        handOrRetire(slot)
+      } else {
+        run(Effect.match(resetting, { onFailure: () => retire(slot), onSuccess: () => handOrRetire(slot) }))
+      }
+    }
+
+    const abandon = (waiter: Waiter<A, E>) => {
+      const index = waiters.indexOf(waiter)
+      if (index >= 0) {
+        waiters.splice(index, 1)
+        trimDials()
+        return Effect.void
+      }
+      // Served in the very moment of the interruption.
+      return Effect.flatMap(Effect.exit(Deferred.await(waiter.deferred)), (exit) =>
+        Effect.sync(() => Exit.isSuccess(exit) && giveBack(exit.value))
+      )
+    }
+
+    type Restore = <B, E2, R>(effect: Effect.Effect<B, E2, R>) => Effect.Effect<B, E2, R>
+
+    /** Runs uninterruptibly but for the wait. */
+    const checkout = (restore: Restore): Effect.Effect<Slot<A>, E> =>
+      Effect.suspend(() => {
+        if (closed) {
+          return Effect.fail(onClosed())
+        }
+        const slot = takeIdle()
+        if (slot !== undefined) {
+          return Effect.succeed(slot)
+        }
+        const waiter: Waiter<A, E> = {
+          deferred: Deferred.unsafeMake<Slot<A>, E>(FiberId.none),
+          deadline: now() + acquireTimeout
+        }
+        waiters.push(waiter)
+        dialForWaiters()
+        someoneWaits.unsafeOpen()
+        return Effect.onInterrupt(restore(Deferred.await(waiter.deferred)), () => abandon(waiter))
+      })
+
+    /** Those who wait are in order of their deadlines, so one timer for the first is enough for all. */
+    const expireWaiters = Effect.suspend(() => {
+      const first = waiters[0]
+      if (first === undefined) {
+        someoneWaits.unsafeClose()
+        return someoneWaits.await
+      }
+      return Effect.map(Effect.sleep(Math.max(1, first.deadline - now())), () => {
+        while (waiters[0] !== undefined && waiters[0].deadline <= now()) {
+          Deferred.unsafeDone(waiters.shift()!.deferred, Exit.fail(onAcquireTimeout()))
+        }
+        trimDials()
+      })
+    })
+
+    // Checkout never hands out what has expired; the sweep only frees what nobody asks for.
+    const sweep = Effect.sync(() => {
+      const stale = idle.filter((slot) => !isFit(slot) || now() - slot.idleSince >= idleTimeout)
+      for (const slot of stale) {
+        idle.splice(idle.indexOf(slot), 1)
+        drop(slot)
+      }
+    })
+    const sweepEvery = Math.min(30_000, idleTimeout / 2, maxLifetime / 2)
+
+    yield* Effect.forkScoped(Effect.forever(expireWaiters))
+    yield* Effect.forkScoped(Effect.schedule(sweep, Schedule.spaced(sweepEvery)))
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        closed = true
+        for (const waiter of waiters.splice(0)) {
+          Deferred.unsafeDone(waiter.deferred, Exit.fail(onClosed()))
+        }
+        return Effect.forEach(slots, (slot) => close(slot.item), { concurrency: "unbounded", discard: true })
+      })
+    )
+
+    return {
+      use: (f) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(checkout(restore), (slot) =>
+            Effect.ensuring(
+              restore(Effect.suspend(() => f(slot.item))),
+              Effect.sync(() => giveBack(slot))
+            )
+          )
+        ),
+      reserve: Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(checkout(restore), (slot) =>
+          Effect.as(
+            Effect.addFinalizer(() => Effect.sync(() => giveBack(slot))),
+            slot.item
+          )
+        )
+      )
+    }
+  })

@@ -1,0 +1,12 @@
+/**
+ * The Aurora DSQL data layer for Effect.
+ *
+ * @since 0.1.0
+ */
+export * as DsqlAuth from "./Auth.js"
+export * as DsqlClient from "./Client.js"
+export * as DsqlConfig from "./Config.js"
+export * as DsqlConnection from "./Connection.js"
+export * as DsqlErrors from "./Errors.js"
+export * as DsqlLayer from "./Layer.js"
+export { DsqlLive } from "./Layer.js"
