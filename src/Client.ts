@@ -91,15 +91,11 @@ export const make: Effect.Effect<PgClient.PgClient, never, DsqlConfig | DsqlConn
       listen: () => Stream.fail(unsupported("LISTEN")),
       notify: () => Effect.fail(unsupported("NOTIFY"))
     }
-    const assemble = (constructor: Statement.Constructor, withoutTransforms: () => PgClient.PgClient) => {
-      const client: PgClient.PgClient = Object.assign(constructor, members, {
-        withoutTransforms,
-        get safe() {
-          return client
-        }
-      })
-      return client
-    }
+    const assemble = (
+      constructor: Statement.Constructor,
+      withoutTransforms: () => PgClient.PgClient
+    ): PgClient.PgClient =>
+      Object.assign(constructor, members, { withoutTransforms, safe: constructor as PgClient.PgClient })
     const plain =
       transformRows === undefined
         ? undefined

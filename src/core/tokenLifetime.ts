@@ -27,4 +27,4 @@ export const usableUntil = (token: {
  * do not ask their credential provider together. `random` is in [0, 1).
  */
 export const renewAt = (signedAt: number, usableUntil: number, random: number): number =>
-  signedAt + (usableUntil - signedAt) * (0.75 + 0.1 * random)
+  Math.round(signedAt + (usableUntil - signedAt) * (0.75 + 0.1 * random))
