@@ -1,0 +1,281 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Scope, TestClock } from "effect"
+import * as Pool from "../src/Pool.js"
+
+interface Item {
+  readonly id: number
+  open: boolean
+}
+
+/** What the pool did with its items, and the levers to make it go wrong. */
+const makeWorld = () => {
+  const world = {
+    opened: 0,
+    dialling: 0,
+    closed: [] as Array<number>,
+    resets: [] as Array<number>,
+    refuse: false,
+    changed: false,
+    gate: undefined as Deferred.Deferred<void> | undefined
+  }
+  const open: Effect.Effect<Item, string> = Effect.suspend(() => {
+    world.dialling += 1
+    const wait = world.gate === undefined ? Effect.void : Effect.interruptible(Deferred.await(world.gate))
+    return Effect.ensuring(
+      Effect.zipRight(
+        wait,
+        Effect.suspend(() =>
+          world.refuse ? Effect.fail("refused") : Effect.succeed({ id: ++world.opened, open: true })
+        )
+      ),
+      Effect.sync(() => (world.dialling -= 1))
+    )
+  })
+  const end = (item: Item) => {
+    if (item.open) world.closed.push(item.id)
+    item.open = false
+  }
+  const make = (options: Partial<Pool.Options<Item, string>> = {}) =>
+    Pool.make<Item, string>({
+      open,
+      close: (item) => Effect.sync(() => end(item)),
+      destroy: end,
+      isUsable: (item) => item.open,
+      reset: (item) => (world.changed ? Effect.sync(() => void world.resets.push(item.id)) : undefined),
+      max: 2,
+      idleTimeout: 600_000,
+      maxLifetime: 3_300_000,
+      acquireTimeout: 30_000,
+      onAcquireTimeout: () => "acquire timeout",
+      onClosed: () => "closed",
+      ...options
+    })
+  return { world, make }
+}
+
+const idOf = (item: Item) => Effect.succeed(item.id)
+
+describe("Pool", () => {
+  it.scoped("opens when needed, lends again, and opens no more than its maximum", () =>
+    Effect.gen(function* () {
+      const { make, world } = makeWorld()
+      const pool = yield* make()
+      assert.strictEqual(world.opened, 0)
+      assert.strictEqual(yield* pool.use(idOf), 1)
+      assert.strictEqual(yield* pool.use(idOf), 1)
+      const all = yield* Effect.all(
+        Array.from({ length: 50 }, () => pool.use((item) => Effect.as(Effect.yieldNow(), item.id))),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(new Set(all), new Set([1, 2]))
+      assert.strictEqual(world.opened, 2)
+    })
+  )
+
+  it.scoped("takes an idle one without suspending", () =>
+    Effect.gen(function* () {
+      const { make } = makeWorld()
+      const pool = yield* make()
+      yield* pool.use(idOf)
+      assert.deepStrictEqual(Effect.runSyncExit(pool.use(idOf)), Exit.succeed(1))
+    })
+  )
+
+  it.scoped("serves those who wait in order", () =>
+    Effect.gen(function* () {
+      const { make } = makeWorld()
+      const pool = yield* make({ max: 1 })
+      const gate = yield* Deferred.make<void>()
+      const served: Array<number> = []
+      yield* Effect.fork(pool.use(() => Deferred.await(gate)))
+      const fibers = yield* Effect.forEach([1, 2, 3], (n) =>
+        Effect.zipLeft(Effect.fork(pool.use(() => Effect.sync(() => served.push(n)))), Effect.yieldNow())
+      )
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.joinAll(fibers)
+      assert.deepStrictEqual(served, [1, 2, 3])
+    })
+  )
+
+  it.scoped("lets nobody wait longer than the acquire timeout", () =>
+    Effect.gen(function* () {
+      const { make } = makeWorld()
+      const pool = yield* make({ max: 1 })
+      yield* Effect.fork(pool.use(() => Effect.never))
+      yield* Effect.yieldNow()
+      const waiter = yield* Effect.fork(Effect.exit(pool.use(idOf)))
+      yield* TestClock.adjust("29 seconds")
+      assert.isTrue((yield* Fiber.poll(waiter))._tag === "None")
+      const later = yield* Effect.fork(Effect.exit(pool.use(idOf)))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(waiter), Exit.fail("acquire timeout"))
+      yield* TestClock.adjust("28 seconds")
+      assert.isTrue((yield* Fiber.poll(later))._tag === "None")
+      yield* TestClock.adjust("2 seconds")
+      assert.deepStrictEqual(yield* Fiber.join(later), Exit.fail("acquire timeout"))
+    })
+  )
+
+  it.scoped("gives a failed dial to one who waits, and dials again for the others", () =>
+    Effect.gen(function* () {
+      const { make, world } = makeWorld()
+      world.refuse = true
+      const pool = yield* make()
+      const exits = yield* Effect.all(
+        Array.from({ length: 500 }, () => Effect.exit(pool.use(idOf))),
+        { concurrency: "unbounded" }
+      )
+      assert.isTrue(exits.every((exit) => Exit.isFailure(exit)))
+      assert.strictEqual(world.dialling, 0)
+      world.refuse = false
+      assert.strictEqual(yield* pool.use(idOf), 1)
+    })
+  )
+
+  it.scoped("gives up the dial of a caller who has gone", () =>
+    Effect.gen(function* () {
+      const { make, world } = makeWorld()
+      world.gate = yield* Deferred.make<void>()
+      const pool = yield* make()
+      const fibers = yield* Effect.all([Effect.fork(pool.use(idOf)), Effect.fork(pool.use(idOf))])
+      yield* Effect.yieldNow()
+      assert.strictEqual(world.dialling, 2)
+      yield* Fiber.interrupt(fibers[0])
+      yield* Effect.yieldNow()
+      assert.strictEqual(world.dialling, 1)
+      yield* Deferred.succeed(world.gate, undefined)
+      assert.strictEqual(yield* Fiber.join(fibers[1]), 1)
+      assert.strictEqual(world.opened, 1)
+    })
+  )
+
+  it.scoped("does not lend what broke, and replaces it", () =>
+    Effect.gen(function* () {
+      const { make, world } = makeWorld()
+      const pool = yield* make({ max: 1 })
+      yield* pool.use((item) => Effect.sync(() => (item.open = false)))
+      assert.strictEqual(yield* pool.use(idOf), 2)
+      // One that breaks in use frees its place for the next in the queue.
+      const gate = yield* Deferred.make<void>()
+      const breaker = yield* Effect.fork(
+        pool.use((item) => Effect.andThen(Deferred.await(gate), () => (item.open = false)))
+      )
+      yield* Effect.yieldNow()
+      const next = yield* Effect.fork(pool.use(idOf))
+      yield* Effect.yieldNow()
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(breaker)
+      assert.strictEqual(yield* Fiber.join(next), 3)
+      assert.deepStrictEqual(world.closed, [])
+    })
+  )
+
+  it.scoped("resets only what was changed, before the next use", () =>
+    Effect.gen(function* () {
+      const { make, world } = makeWorld()
+      const pool = yield* make({ max: 1 })
+      yield* pool.use(idOf)
+      assert.deepStrictEqual(world.resets, [])
+      world.changed = true
+      yield* pool.use(idOf)
+      assert.deepStrictEqual(world.resets, [1])
+    })
+  )
+
+  it.scoped("drops what cannot be reset", () =>
+    Effect.gen(function* () {
+      const { make, world } = makeWorld()
+      const pool = yield* make({ max: 1, reset: () => Effect.fail("no") })
+      assert.strictEqual(yield* pool.use(idOf), 1)
+      assert.strictEqual(yield* pool.use(idOf), 2)
+      assert.deepStrictEqual(world.closed, [1, 2])
+    })
+  )
+
+  it.scoped("closes what lies idle too long", () =>
+    Effect.gen(function* () {
+      const { make, world } = makeWorld()
+      const pool = yield* make({ idleTimeout: 60_000 })
+      yield* pool.use(idOf)
+      yield* TestClock.adjust("50 seconds")
+      assert.deepStrictEqual(world.closed, [])
+      yield* TestClock.adjust("50 seconds")
+      assert.deepStrictEqual(world.closed, [1])
+      assert.strictEqual(yield* pool.use(idOf), 2)
+    })
+  )
+
+  it.scoped("lends nothing older than its lifetime, which is up to 10 % less than the maximum", () =>
+    Effect.gen(function* () {
+      const { make, world } = makeWorld()
+      const pool = yield* make({ max: 200, idleTimeout: 3_600_000, maxLifetime: 1_000_000 })
+      const gate = yield* Deferred.make<void>()
+      const users = yield* Effect.forEach(Array.from({ length: 200 }), () =>
+        Effect.fork(pool.use(() => Deferred.await(gate)))
+      )
+      yield* Effect.yieldNow()
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.joinAll(users)
+      assert.strictEqual(world.opened, 200)
+      yield* TestClock.adjust("899 seconds")
+      assert.strictEqual(world.closed.length, 0)
+      yield* TestClock.adjust("50 seconds")
+      assert.isAbove(world.closed.length, 50)
+      assert.isBelow(world.closed.length, 150)
+      yield* TestClock.adjust("81 seconds")
+      assert.strictEqual(world.closed.length, 200)
+    })
+  )
+
+  it.effect("closes everything with its scope, and fails who waits or comes later", () =>
+    Effect.gen(function* () {
+      const { make, world } = makeWorld()
+      const scope = yield* Scope.make()
+      const pool = yield* Scope.extend(make({ max: 1 }), scope)
+      const user = yield* Effect.fork(pool.use(() => Effect.never))
+      yield* Effect.yieldNow()
+      const waiter = yield* Effect.fork(Effect.exit(pool.use(idOf)))
+      yield* Effect.yieldNow()
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(world.closed, [1])
+      assert.deepStrictEqual(yield* Fiber.join(waiter), Exit.fail("closed"))
+      assert.deepStrictEqual(yield* Effect.exit(pool.use(idOf)), Exit.fail("closed"))
+      yield* Fiber.interrupt(user)
+    })
+  )
+
+  it.effect("leaves no dial behind when its scope closes", () =>
+    Effect.gen(function* () {
+      const { make, world } = makeWorld()
+      world.gate = yield* Deferred.make<void>()
+      const scope = yield* Scope.make()
+      const pool = yield* Scope.extend(make(), scope)
+      const user = yield* Effect.fork(Effect.exit(pool.use(idOf)))
+      yield* Effect.yieldNow()
+      assert.strictEqual(world.dialling, 1)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(world.dialling, 0)
+      assert.deepStrictEqual(yield* Fiber.join(user), Exit.fail("closed"))
+    })
+  )
+
+  it.scoped("loses nothing when callers are interrupted at any moment", () =>
+    Effect.gen(function* () {
+      const { make, world } = makeWorld()
+      const pool = yield* make({ max: 3 })
+      for (let round = 0; round < 200; round++) {
+        const fibers = yield* Effect.forEach(Array.from({ length: 8 }), () =>
+          Effect.fork(pool.use(() => Effect.yieldNow()))
+        )
+        for (let step = 0; step < round % 5; step++) yield* Effect.yieldNow()
+        yield* Effect.forEach(fibers, (fiber, index) => (index % 2 === 0 ? Fiber.interrupt(fiber) : Fiber.join(fiber)))
+      }
+      const ids = yield* Effect.all(
+        Array.from({ length: 3 }, () => pool.use((item) => Effect.as(Effect.yieldNow(), item.id))),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(new Set(ids).size, 3)
+      assert.strictEqual(world.opened - world.closed.length, 3)
+    })
+  )
+})
