@@ -16,6 +16,7 @@ import * as Stream from "effect/Stream"
 import { DsqlConfig, type Resolved } from "./Config.js"
 import { DsqlConnection } from "./Connection.js"
 import { DsqlUnsupportedError } from "./Errors.js"
+import { json, makeCompiler } from "./internal/compiler.js"
 import { oneByOne, Session, toSqlError } from "./internal/session.js"
 import * as Transaction from "./Transaction.js"
 
@@ -48,9 +49,6 @@ const pgConfigOf = (config: Resolved): PgClient.PgClientConfig => ({
   types: config.types
 })
 
-/** Equal to the one that `@effect/sql-pg` keeps to itself: its compiler matches on the kind. */
-const pgJson = Statement.custom<Statement.Custom<"PgJson", unknown>>("PgJson")
-
 /**
  * A client on the {@link DsqlConnection} of the context.
  *
@@ -64,7 +62,7 @@ export const make: Effect.Effect<PgClient.PgClient, never, DsqlConfig | DsqlConn
     const reactivity = yield* Reactivity.Reactivity
 
     const spanAttributes = spanAttributesOf(config)
-    const compiler = PgClient.makeCompiler(config.transformQueryNames, config.transformJson)
+    const compiler = makeCompiler(config)
     const transformRows =
       config.transformResultNames === undefined
         ? undefined
@@ -87,7 +85,7 @@ export const make: Effect.Effect<PgClient.PgClient, never, DsqlConfig | DsqlConn
       withTransaction: transactions.withTransaction,
       reactive: reactivity.stream,
       reactiveMailbox: reactivity.query,
-      json: (value: unknown) => pgJson(value),
+      json: (value: unknown) => json(value),
       listen: () => Stream.fail(unsupported("LISTEN")),
       notify: () => Effect.fail(unsupported("NOTIFY"))
     }

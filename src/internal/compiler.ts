@@ -1,0 +1,40 @@
+/** How statements become SQL text: PostgreSQL's dialect, the name transforms, and JSON values. */
+import * as Statement from "@effect/sql/Statement"
+import type { FunctionOptions } from "../Config.js"
+
+type Json = Statement.Custom<"PgJson", unknown>
+
+/** A value to be sent as JSON; the kind is the one `@effect/sql-pg` uses. */
+export const json = Statement.custom<Json>("PgJson")
+
+const escape = Statement.defaultEscape('"')
+
+/**
+ * JSON is written here because the driver would make an SQL array of an array and send a string as it is, neither of which
+ * is JSON. `null` stays SQL's NULL, as in `@effect/sql-pg`.
+ */
+const encodeJson = (value: unknown): string | null =>
+  value === null || value === undefined ? null : JSON.stringify(value)
+
+export const makeCompiler = ({ transformJson, transformQueryNames }: FunctionOptions): Statement.Compiler => {
+  const transformName = transformQueryNames ?? ((name: string) => name)
+  const transformValue =
+    transformQueryNames === undefined || transformJson === false
+      ? (value: unknown) => value
+      : Statement.defaultTransforms(transformQueryNames).value
+  return Statement.makeCompiler<Json>({
+    dialect: "pg",
+    placeholder: (index) => `$${index}`,
+    onIdentifier: (name, withoutTransform) => escape(withoutTransform ? name : transformName(name)),
+    onRecordUpdate: (placeholders, alias, columns, values, returning) => {
+      const rows = `(values ${placeholders}) AS ${alias}${columns}`
+      return returning === undefined
+        ? [rows, values.flat()]
+        : [`${rows} RETURNING ${returning[0]}`, [...values.flat(), ...returning[1]]]
+    },
+    onCustom: (custom, placeholder, withoutTransform) => [
+      placeholder(undefined),
+      [encodeJson(withoutTransform ? custom.i0 : transformValue(custom.i0))]
+    ]
+  })
+}

@@ -1,0 +1,54 @@
+import { connect, type Socket } from "node:net"
+import { readMessage } from "./streams.js"
+import { errorFields, message, type Parameters, parameterStatus, parseParameterStatus, startupMessage } from "./wire.js"
+
+/** What PostgreSQL answered to a start-up message. */
+export type BackendAnswer =
+  | {
+      readonly _tag: "Ready"
+      readonly socket: Socket
+      /** Everything up to and including ReadyForQuery, for the client. */
+      readonly greeting: Buffer
+    }
+  | { readonly _tag: "Refused"; readonly code: string; readonly error: Buffer }
+  | { readonly _tag: "Unavailable" }
+
+/** The version that the service reports. */
+export const reportedServerVersion = "16.15"
+
+/** No message of a start-up is anywhere near as long. */
+const startupMessageLimit = 1024 * 1024
+
+/** Opens a session of PostgreSQL. The socket is there at once, so that it can be destroyed while the answer is awaited. */
+export const connectBackend = (
+  socketPath: string,
+  parameters: Parameters
+): { readonly socket: Socket; readonly answer: Promise<BackendAnswer> } => {
+  const socket = connect(socketPath)
+  socket.on("error", () => {})
+  socket.write(startupMessage(parameters))
+  return { socket, answer: readAnswer(socket) }
+}
+
+const readAnswer = async (socket: Socket): Promise<BackendAnswer> => {
+  const greeting: Array<Buffer> = []
+  for (;;) {
+    const next = await readMessage(socket, startupMessageLimit)
+    if (next === undefined) {
+      socket.destroy()
+      return { _tag: "Unavailable" }
+    }
+    const raw = message(next.type, next.body)
+    if (next.type === "E") {
+      socket.destroy()
+      return { _tag: "Refused", code: errorFields(next.body).get("C") ?? "", error: raw }
+    }
+    greeting.push(next.type === "S" ? asReported(next.body, raw) : raw)
+    if (next.type === "Z") return { _tag: "Ready", socket, greeting: Buffer.concat(greeting) }
+  }
+}
+
+const asReported = (body: Buffer, raw: Buffer): Buffer => {
+  const [name] = parseParameterStatus(body)
+  return name === "server_version" ? parameterStatus(name, reportedServerVersion) : raw
+}

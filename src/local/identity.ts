@@ -1,0 +1,16 @@
+import { randomBytes, randomInt } from "node:crypto"
+import type { Identity } from "./token.js"
+
+const base32 = "abcdefghijklmnopqrstuvwxyz234567"
+
+const randomText = (length: number): string =>
+  Array.from({ length }, () => base32.charAt(randomInt(base32.length))).join("")
+
+/** Shaped as the service's ids. */
+export const randomClusterId = (): string => randomText(26)
+
+/** Shaped as a user's long-term credentials. */
+export const randomIdentity = (): Identity => ({
+  accessKeyId: `AKIA${randomText(16).toUpperCase()}`,
+  secretAccessKey: randomBytes(30).toString("base64")
+})

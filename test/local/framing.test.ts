@@ -1,0 +1,142 @@
+import * as fc from "effect/FastCheck"
+import { describe, expect, it } from "vitest"
+import { type Batch, Batcher, clientMessageTypes } from "../../src/local/batches.js"
+import { BoundaryTracker, MessageFramer } from "../../src/local/framing.js"
+import { parseParameters, startupMessage } from "../../src/local/wire.js"
+import { frame } from "./support.js"
+
+/** Cuts bytes at the given places. */
+const cut = (bytes: Buffer, places: ReadonlyArray<number>): Array<Buffer> => {
+  const ends = [...places.map((place) => place % (bytes.length + 1)), bytes.length].sort((a, b) => a - b)
+  return ends.map((end, index) => bytes.subarray(index === 0 ? 0 : ends[index - 1], end))
+}
+
+const messages = fc.array(
+  fc.record({ type: fc.constantFrom(...clientMessageTypes), body: fc.uint8Array({ maxLength: 40 }) }),
+  { maxLength: 20 }
+)
+
+const bytesOf = (list: ReadonlyArray<{ type: string; body: Uint8Array }>): Buffer =>
+  Buffer.concat(list.map(({ type, body }) => frame(type, Buffer.from(body))))
+
+const batchesOf = (chunks: ReadonlyArray<Buffer>, limit = 1_000): Array<Batch> => {
+  const framer = new MessageFramer(clientMessageTypes, limit)
+  const batcher = new Batcher(limit)
+  return chunks.flatMap((chunk) => framer.push(chunk).flatMap((message) => batcher.push(message) ?? []))
+}
+
+const shape = (batches: ReadonlyArray<Batch>) =>
+  batches.map(({ end, messages }) => [end, messages.map(({ raw, type }) => type + raw.toString("hex"))])
+
+describe("MessageFramer", () => {
+  it("gives the same messages however the bytes are split", () => {
+    fc.assert(
+      fc.property(messages, fc.array(fc.nat(1000), { maxLength: 30 }), (list, places) => {
+        const framer = new MessageFramer(clientMessageTypes, 100)
+        const found = cut(bytesOf(list), places).flatMap((chunk) => framer.push(chunk))
+        expect(found.map(({ type }) => type)).toEqual(list.map(({ type }) => type))
+        expect(Buffer.concat(found.map(({ raw }) => raw))).toEqual(bytesOf(list))
+      })
+    )
+  })
+
+  it("gives the same batches for every single split and byte by byte", () => {
+    const bytes = Buffer.concat([
+      frame("P", "s\0select 1\0\0\0"),
+      frame("B", "\0s\0"),
+      frame("E", "\0\0\0\0\0"),
+      frame("S", ""),
+      frame("Q", "select 2\0"),
+      frame("d", "row"),
+      frame("c", "")
+    ])
+    const expected = shape(batchesOf([bytes]))
+    expect(expected.map(([end]) => end)).toEqual(["Sync", "Query", "Copy", "Copy"])
+    for (let place = 0; place <= bytes.length; place++) {
+      expect(shape(batchesOf([bytes.subarray(0, place), bytes.subarray(place)]))).toEqual(expected)
+    }
+    expect(shape(batchesOf([...bytes].map((byte) => Buffer.of(byte))))).toEqual(expected)
+  })
+
+  it("stops at a type that nobody sends, keeping what came before", () => {
+    const framer = new MessageFramer(clientMessageTypes, 100)
+    const good = frame("Q", "x\0")
+    expect(framer.push(Buffer.concat([good, frame("!", ""), good]))).toHaveLength(1)
+    expect(framer.problem).toEqual({ _tag: "InvalidType", type: "!".charCodeAt(0) })
+    expect(framer.push(good)).toEqual([])
+  })
+
+  it("refuses a length by the header alone", () => {
+    for (const length of [-1, 0, 3, 101]) {
+      const header = Buffer.from("Q0000")
+      header.writeInt32BE(length, 1)
+      const framer = new MessageFramer(clientMessageTypes, 100)
+      expect(framer.push(header)).toEqual([])
+      expect(framer.problem).toEqual({ _tag: "InvalidLength" })
+    }
+    const longest = frame("Q", "x".repeat(96))
+    expect(new MessageFramer(clientMessageTypes, 100).push(longest)).toHaveLength(1)
+  })
+})
+
+describe("Batcher", () => {
+  it("keeps an open pipeline within its limit", () => {
+    // With their overhead 4 to a limit of 1,000.
+    const parse = frame("P", "x".repeat(125))
+    const batches = batchesOf([Buffer.concat([...Array.from({ length: 10 }, () => parse), frame("S", "")])])
+
+    expect(batches.map(({ end, messages }) => [end, messages.length])).toEqual([
+      ["Limit", 4],
+      ["Limit", 4],
+      ["Sync", 3]
+    ])
+  })
+})
+
+describe("BoundaryTracker", () => {
+  it("knows whether bytes end between two messages", () => {
+    fc.assert(
+      fc.property(messages, fc.array(fc.nat(1000), { maxLength: 30 }), (list, places) => {
+        const boundaries = new Set([0])
+        list.reduce((offset, { body }) => {
+          boundaries.add(offset + 5 + body.length)
+          return offset + 5 + body.length
+        }, 0)
+        const tracker = new BoundaryTracker()
+        let offset = 0
+        for (const chunk of cut(bytesOf(list), places)) {
+          tracker.push(chunk)
+          offset += chunk.length
+          expect(tracker.isAtBoundary).toBe(boundaries.has(offset))
+        }
+      })
+    )
+  })
+})
+
+describe("parseParameters", () => {
+  it("reads what startupMessage writes", () => {
+    const pairs = [
+      ["user", "admin"],
+      ["options", ""],
+      ["application_name", "näme"]
+    ] as const
+    expect(parseParameters(startupMessage(pairs).subarray(8))).toEqual(pairs)
+    expect(parseParameters(Buffer.from("\0"))).toEqual([])
+  })
+
+  it("refuses what is not pairs", () => {
+    for (const text of [
+      "",
+      "user",
+      "user\0",
+      "user\0admin",
+      "user\0admin\0",
+      "\0x\0\0",
+      "user\0a\0b\0\0",
+      "user\0a\0\0\0"
+    ]) {
+      expect([text, parseParameters(Buffer.from(text))]).toEqual([text, undefined])
+    }
+  })
+})

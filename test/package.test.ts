@@ -1,0 +1,255 @@
+/** Checks the package as its users get it: packed, installed into an empty project, imported by plain Node. */
+import { execFile } from "node:child_process"
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync
+} from "node:fs"
+import { createRequire } from "node:module"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+
+interface Manifest {
+  readonly name: string
+  readonly version: string
+  readonly exports: Record<string, unknown>
+  readonly peerDependencies: Record<string, string>
+  readonly peerDependenciesMeta: Record<string, { readonly optional: boolean }>
+  readonly devDependencies: Record<string, string>
+}
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const readManifest = (folder: string): Manifest => JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))
+const manifest = readManifest(root)
+const isOptional = (peer: string): boolean => manifest.peerDependenciesMeta[peer]?.optional === true
+const peers = Object.keys(manifest.peerDependencies)
+const optionalPeers = peers.filter(isOptional)
+
+/** The names users are promised, at least. A module that exports more is fine, one that lost a name is not. */
+const promised: Record<string, ReadonlyArray<string>> = {
+  ".": ["DsqlAuth", "DsqlClient", "DsqlConfig", "DsqlConnection", "DsqlErrors", "DsqlLayer", "DsqlLive"],
+  "./Auth": ["DsqlCredentials", "DsqlToken"],
+  "./Client": ["make"],
+  "./Config": ["DsqlConfig"],
+  "./Connection": ["DsqlConnection"],
+  "./Errors": [
+    "DsqlAuthenticationError",
+    "DsqlConfigError",
+    "DsqlConflictError",
+    "DsqlConnectionError",
+    "DsqlCredentialsError",
+    "DsqlQueryError",
+    "DsqlRegionError",
+    "DsqlTokenError",
+    "refine"
+  ],
+  "./Layer": ["DsqlLive", "layer", "layerConfig"],
+  "./Local": ["DsqlLocal"]
+}
+
+/** Modules of `src` that users cannot import. */
+const closed = ["Pool", "Transaction", "index"]
+
+const modules = Object.keys(manifest.exports).filter((subpath) => subpath !== "./package.json")
+const specifierOf = (subpath: string): string => `${manifest.name}${subpath.slice(1)}`
+
+const workspace = mkdtempSync(join(tmpdir(), "effect-dsql-package-"))
+const consumer = join(workspace, "consumer")
+const installed = join(consumer, "node_modules", manifest.name)
+let tarball = ""
+
+interface Outcome {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const run = (folder: string, command: string, ...args: ReadonlyArray<string>): Promise<Outcome> =>
+  new Promise((resolve) => {
+    execFile(command, [...args], { cwd: folder, encoding: "utf8", maxBuffer: 64 << 20 }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
+    })
+  })
+
+const succeed = async (folder: string, command: string, ...args: ReadonlyArray<string>): Promise<string> => {
+  const { code, stdout, stderr } = await run(folder, command, ...args)
+  assert.strictEqual(code, 0, `${command} ${args.join(" ")}\n${stdout}${stderr}`)
+  return stdout
+}
+
+const tool = (name: string): string => join(root, "node_modules", ".bin", name)
+
+const sizeOf = (folder: string): number =>
+  readdirSync(folder, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .reduce((total, entry) => total + statSync(join(entry.parentPath, entry.name)).size, 0)
+
+/** Where npm may keep what it downloads: its own cache, or one of ours where a home is missing or read-only. */
+const npmCache = async (): Promise<string> => {
+  const configured = (await succeed(root, "npm", "config", "get", "cache")).trim()
+  try {
+    mkdirSync(configured, { recursive: true })
+    accessSync(configured, constants.W_OK)
+    return configured
+  } catch {
+    return join(workspace, "npm-cache")
+  }
+}
+
+const writeProject = (): void => {
+  const required = peers.filter((peer) => !isOptional(peer))
+  const dependencies = Object.fromEntries(required.map((peer) => [peer, manifest.devDependencies[peer]]))
+  mkdirSync(consumer)
+  writeFileSync(
+    join(consumer, "package.json"),
+    JSON.stringify({ private: true, type: "module", dependencies: { ...dependencies, [manifest.name]: tarball } })
+  )
+  writeFileSync(
+    join(consumer, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        target: "ES2022",
+        module: "NodeNext",
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        skipLibCheck: false,
+        noEmit: true,
+        types: ["node"],
+        typeRoots: [join(root, "node_modules", "@types")]
+      },
+      files: ["program.ts"]
+    })
+  )
+  writeFileSync(
+    join(consumer, "program.ts"),
+    `import * as SqlClient from "@effect/sql/SqlClient"
+import * as Effect from "effect/Effect"
+import { DsqlLive } from "effect-dsql"
+${modules.map((subpath, index) => `export * as Module${index} from "${specifierOf(subpath)}"`).join("\n")}
+
+const program = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  return yield* sql<{ readonly id: string }>\`SELECT id FROM owner\`
+})
+
+export const result: Promise<ReadonlyArray<{ readonly id: string }>> = Effect.runPromise(
+  program.pipe(Effect.provide(DsqlLive))
+)
+`
+  )
+}
+
+/** Complaints about the program or about our declarations; those of our dependencies are not ours to mend. */
+const complaints = (output: string): ReadonlyArray<string> =>
+  output.split("\n").filter((line) => /^(?:program\.ts|node_modules\/effect-dsql\/|error )/.test(line))
+
+beforeAll(async () => {
+  await succeed(root, "npm", "run", "build")
+  const common = ["--cache", await npmCache(), "--ignore-scripts"]
+  const packed = await succeed(root, "npm", "pack", "--json", "--pack-destination", workspace, ...common)
+  tarball = join(workspace, JSON.parse(packed)[0].filename)
+  writeProject()
+  await succeed(
+    consumer,
+    "npm",
+    "install",
+    "--prefer-offline",
+    "--no-package-lock",
+    "--no-audit",
+    "--no-fund",
+    ...common
+  )
+}, 300_000)
+
+afterAll(() => rmSync(workspace, { recursive: true, force: true }))
+
+describe("the tarball", () => {
+  it("is well formed for publint", async () => {
+    await succeed(workspace, tool("publint"), "run", tarball, "--strict")
+  })
+
+  it("gives every resolver the right types", async () => {
+    await succeed(workspace, tool("attw"), tarball, "--profile", "esm-only", "--no-color")
+  })
+
+  it("offers every module of src or closes it on purpose", () => {
+    const written = readdirSync(join(root, "src"))
+      .filter((file) => file.endsWith(".ts"))
+      .map((file) => file.replace(/\.ts$/, ""))
+    const offered = modules.map((subpath) => subpath.slice("./".length))
+    assert.sameMembers(written, [...offered.filter((name) => name !== ""), ...closed])
+  })
+
+  it("holds the sources its source maps point to", () => {
+    const map = JSON.parse(readFileSync(join(installed, "dist", "index.js.map"), "utf8"))
+    assert.isTrue(existsSync(join(installed, "dist", map.sources[0])))
+  })
+})
+
+describe("an installation", () => {
+  it("brings none of the optional peers", () => {
+    const found = optionalPeers.filter((peer) => existsSync(join(consumer, "node_modules", peer)))
+    assert.deepStrictEqual(found, [])
+    const mebibytes = (folder: string): string => (sizeOf(folder) / 2 ** 20).toFixed(1)
+    process.stdout.write(
+      `effect-dsql ${mebibytes(installed)} MiB, with dependencies and peers ${mebibytes(join(consumer, "node_modules"))} MiB\n`
+    )
+  })
+
+  it.for(modules)("imports %s without the optional peers", async (subpath) => {
+    const script = `console.log(JSON.stringify(Object.keys(await import("${specifierOf(subpath)}"))))`
+    const names: unknown = JSON.parse(await succeed(consumer, "node", "--input-type=module", "--eval", script))
+    assert.includeMembers(names as Array<string>, [...(promised[subpath] ?? [])])
+  })
+
+  it.for(["core/endpoint", "core/endpoint.js", "local/index.js", "Pool", "dist/index.js", "src/index.ts"])(
+    "refuses %s",
+    async (path) => {
+      const { stderr } = await run(
+        consumer,
+        "node",
+        "--input-type=module",
+        "--eval",
+        `await import("effect-dsql/${path}")`
+      )
+      assert.include(stderr, "ERR_PACKAGE_PATH_NOT_EXPORTED")
+    }
+  )
+
+  it("type-checks a program", async () => {
+    const { stdout } = await run(consumer, tool("tsc"))
+    assert.deepStrictEqual(complaints(stdout), [])
+  })
+
+  it("type-checks a program with the older compiler, which is written in JavaScript", async () => {
+    // It is there because attw brings it.
+    const attw = createRequire(import.meta.url).resolve("@arethetypeswrong/cli/package.json")
+    const core = createRequire(attw).resolve("@arethetypeswrong/core")
+    const compiler = join(dirname(createRequire(core).resolve("typescript")), "tsc.js")
+    const { stdout } = await run(consumer, "node", compiler)
+    assert.deepStrictEqual(complaints(stdout), [])
+  })
+})
+
+describe("the command", () => {
+  it("says what to install when its peers are missing", async () => {
+    const { code, stderr } = await run(consumer, join(consumer, "node_modules", ".bin", "effect-dsql"), "--help")
+    assert.notStrictEqual(code, 0)
+    assert.match(stderr, /npm i(?:nstall)? .*@effect\/cli@/)
+    assert.notMatch(stderr, /^\s+at /m)
+  })
+
+  it("runs when they are there", async () => {
+    const version = await succeed(root, "node", join("dist", "cli", "main.js"), "--version")
+    assert.strictEqual(version.trim(), manifest.version)
+  })
+})

@@ -1,0 +1,158 @@
+/**
+ * Checks what the documents and the doc comments promise.
+ *
+ * Every fenced `ts` block is a complete module with its own imports; blocks share nothing. All of them are compiled in one
+ * run against the sources. Every npm script a `sh` block names exists.
+ */
+import { execFileSync } from "node:child_process"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { afterAll, assert, describe, it } from "vitest"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const read = (path: string): string => readFileSync(join(root, path), "utf8")
+
+const filesBelow = (folder: string, extension: string): ReadonlyArray<string> =>
+  existsSync(join(root, folder))
+    ? readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+        .filter((file) => file.endsWith(extension))
+        .map((file) => join(folder, file))
+    : []
+
+const documents = ["README.md", "CONTRIBUTING.md", ...filesBelow("docs", ".md"), ...filesBelow("examples", ".md")]
+
+interface Block {
+  readonly path: string
+  /** The line of the opening fence, counted from 1. */
+  readonly line: number
+  readonly language: string
+  readonly lines: ReadonlyArray<string>
+}
+
+const blocksOf = (path: string, text: string): ReadonlyArray<Block> => {
+  const blocks: Array<Block> = []
+  let open: { readonly line: number; readonly language: string; readonly lines: Array<string> } | undefined
+  for (const [index, line] of text.split("\n").entries()) {
+    const fence = /^\s*```(\w*)/.exec(line)
+    if (fence === null) open?.lines.push(line)
+    else if (open === undefined) open = { line: index + 1, language: fence[1] ?? "", lines: [] }
+    else {
+      blocks.push({ path, ...open })
+      open = undefined
+    }
+  }
+  assert.isUndefined(open, `${path}:${open?.line} opens a code block that nothing closes`)
+  return blocks
+}
+
+/** The doc comments of a source file, everything else blank, so that lines keep their numbers. */
+const docCommentsOf = (text: string): string =>
+  text
+    .split("\n")
+    .map((line) => /^\s*\* ?(?!\/)(.*)$/.exec(line)?.[1] ?? "")
+    .join("\n")
+
+const allBlocks = (): ReadonlyArray<Block> => [
+  ...documents.flatMap((path) => blocksOf(path, read(path))),
+  ...filesBelow("src", ".ts").flatMap((path) => blocksOf(path, docCommentsOf(read(path))))
+]
+
+/** What the compiler says about these blocks, in lines and files of the documents they come from. */
+const compile = (blocks: ReadonlyArray<Block>): ReadonlyArray<string> => {
+  const folder = mkdtempSync(join(tmpdir(), "effect-dsql-examples-"))
+  workspaces.push(folder)
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"), "junction")
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }))
+  writeFileSync(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({
+      extends: join(root, "tsconfig.json"),
+      compilerOptions: {
+        noUnusedLocals: false,
+        noUnusedParameters: false,
+        typeRoots: [join(root, "node_modules", "@types")]
+      },
+      include: ["**/*.ts"]
+    })
+  )
+  for (const { path, line, lines } of blocks) {
+    const file = join(folder, `${path}.${line}.ts`)
+    mkdirSync(dirname(file), { recursive: true })
+    // As many empty lines as stand above the block: the compiler then counts lines as the document does. Without an
+    // export or import a file would be a script and share its names with the others.
+    writeFileSync(file, ["\n".repeat(line - 1), ...lines, "export {}"].join("\n"))
+  }
+  try {
+    execFileSync(join(root, "node_modules", ".bin", "tsc"), ["--pretty", "false"], { cwd: folder, encoding: "utf8" })
+    return []
+  } catch (error) {
+    const output = (error as { readonly stdout?: string }).stdout ?? String(error)
+    return output
+      .trim()
+      .split("\n")
+      .map((complaint) => complaint.replace(/^(.+)\.\d+\.ts\(/, "$1("))
+  }
+}
+
+const workspaces: Array<string> = []
+afterAll(() => workspaces.forEach((folder) => rmSync(folder, { recursive: true, force: true })))
+
+describe("ts blocks", () => {
+  it("compile as they stand", () => {
+    const blocks = allBlocks().filter(({ language }) => language === "ts")
+    assert.isTrue(
+      blocks.some(({ path }) => path === "README.md"),
+      "README.md shows no code"
+    )
+    assert.deepStrictEqual(compile(blocks), [])
+  })
+
+  it("are reported with the lines of their document", () => {
+    const text = [
+      "# Sample",
+      "",
+      "```ts",
+      `import * as Effect from "effect/Effect"`,
+      "",
+      "const n: number = Effect",
+      "```"
+    ]
+    const comment = ["/**", " * ```ts", " * const s: string = 1", " * ```", " */"]
+    const complaints = compile([
+      ...blocksOf("SAMPLE.md", text.join("\n")),
+      ...blocksOf("src/Sample.ts", docCommentsOf(comment.join("\n")))
+    ])
+    assert.deepStrictEqual(
+      complaints.map((complaint) => complaint.split(":")[0]),
+      ["SAMPLE.md(6,7)", "src/Sample.ts(3,7)"]
+    )
+  })
+})
+
+describe("sh blocks", () => {
+  it("name npm scripts that exist", () => {
+    const { scripts } = JSON.parse(read("package.json"))
+    const named = allBlocks()
+      .filter(({ language }) => language === "sh")
+      .flatMap(({ path, line, lines }) =>
+        [...lines.join("\n").matchAll(/\bnpm (?:run )?(?:-\S+ )*([\w:-]+)/g)].flatMap(([command, name]) =>
+          command.startsWith("npm run") || name === "test" ? [{ at: `${path}:${line}`, name }] : []
+        )
+      )
+    assert.deepStrictEqual(
+      named.filter(({ name }) => name === undefined || !(name in scripts)),
+      []
+    )
+  })
+})
