@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as RateLimiter from "effect/RateLimiter"
 import type * as Scope from "effect/Scope"
+import { X509Certificate } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import { createSecureContext } from "node:tls"
 import { DsqlToken } from "./Auth.js"
@@ -51,13 +52,26 @@ const readCa = (tls: Resolved["tls"]): Effect.Effect<string | undefined, DsqlCon
       })
 }
 
-/** Made once for all connections, since parsing the certificates costs more than a handshake. */
+/**
+ * Made once for all connections, since parsing the certificates costs more than a handshake. OpenSSL passes over what is
+ * no certificate, so that is looked at first.
+ */
 const secureContextFor = (tls: Resolved["tls"]) =>
   Effect.flatMap(readCa(tls), (ca) =>
     Effect.try({
-      try: () => createSecureContext({ ca, minVersion: "TLSv1.2" }),
+      try: () => {
+        if (ca !== undefined) {
+          new X509Certificate(ca)
+        }
+        return createSecureContext({ ca, minVersion: "TLSv1.2" })
+      },
       catch: (cause) =>
-        new DsqlConfigError({ reason: "InvalidOption", option: "tls.ca", detail: "holds no PEM certificate", cause })
+        new DsqlConfigError({
+          reason: "InvalidOption",
+          option: tls.caFile === undefined ? "tls.ca" : "tls.caFile",
+          detail: "holds no PEM certificate",
+          cause
+        })
     })
   )
 

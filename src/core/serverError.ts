@@ -114,7 +114,7 @@ export const judge = (error: ServerError): Verdict => {
   if (constraint !== undefined) return { kind: "Constraint", reason: constraint }
   switch (error.sqlState.slice(0, 2)) {
     case "08":
-      return connection("Other")
+      return connection(/\b(?:TLS|SSL)\b/.test(error.message) ? "Tls" : "Other")
     case "28":
       return {
         kind: "Authentication",

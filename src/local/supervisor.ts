@@ -13,8 +13,14 @@ umask 077
 cd / || exit 1
 exec 3<&0 2>>"$folder/postgres.log"
 finish() {
-  tail -n 20 "$folder/postgres.log"
+    tail -n 20 "$folder/postgres.log"
+  # Still there only if PostgreSQL could not clean up; it names a segment of shared memory that outlives it.
+  if [ -f "$folder/data/postmaster.pid" ]; then
+    ipcrm -m "$(sed -n '7s/.* //p' "$folder/data/postmaster.pid")"
+    sleep 1
+  fi
   rm -rf "$folder"
+
   exit "$1"
 }
 cp -R "$template" "$folder/data" || finish 1

