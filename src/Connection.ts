@@ -52,17 +52,15 @@ const readCa = (tls: Resolved["tls"]): Effect.Effect<string | undefined, DsqlCon
       })
 }
 
-/**
- * Made once for all connections, since parsing the certificates costs more than a handshake. OpenSSL passes over what is
- * no certificate, so that is looked at first.
- */
+/** OpenSSL passes over what is no certificate. */
+const assertCertificate = (ca: string | undefined) => (ca === undefined ? undefined : new X509Certificate(ca))
+
+/** Made once for all connections, since parsing the certificates costs more than a handshake. */
 const secureContextFor = (tls: Resolved["tls"]) =>
   Effect.flatMap(readCa(tls), (ca) =>
     Effect.try({
       try: () => {
-        if (ca !== undefined) {
-          new X509Certificate(ca)
-        }
+        assertCertificate(ca)
         return createSecureContext({ ca, minVersion: "TLSv1.2" })
       },
       catch: (cause) =>

@@ -35,10 +35,7 @@ const until = (isFinished: () => boolean, source: Source): Source => {
   const guard = Effect.suspend(() =>
     isFinished() ? Effect.fail(new DsqlTransactionError({ reason: "Finished" })) : Effect.void
   )
-  return {
-    use: (f) => source.use((connection) => Effect.zipRight(guard, f(connection))),
-    reserve: Effect.zipLeft(source.reserve, guard)
-  }
+  return { use: (f) => source.use((connection) => Effect.zipRight(guard, f(connection))) }
 }
 
 /** A statement that must not be interrupted, on a connection that is destroyed if the answer does not come. */

@@ -175,6 +175,18 @@ layer(DsqlLocal.layerLive(), live)("Client", (it) => {
       })
     )
 
+    it.effect("inside a transaction leave room for the statements of their consumer", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const sum = yield* sql<{ n: number }>`SELECT n FROM generate_series(1, 300) AS n`.stream.pipe(
+          Stream.mapEffect(({ n }) => sql<{ twice: number }>`SELECT ${n}::int * 2 AS twice`),
+          Stream.runFold(0, (sum, [row]) => sum + row!.twice),
+          sql.withTransaction
+        )
+        assert.strictEqual(sum, 300 * 301)
+      })
+    )
+
     it.effect("fail typed at the start and in the middle, and the pool goes on", () =>
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient

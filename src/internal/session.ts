@@ -21,18 +21,14 @@ type Results = QueryResult | Array<QueryResult>
 /** How a session comes to a connection: its own, or one of the pool's for each statement. */
 export interface Source {
   readonly use: <A>(f: (connection: Connection) => Effect.Effect<A, DsqlError>) => Effect.Effect<A, DsqlError>
-  readonly reserve: Effect.Effect<Connection, DsqlError, Scope.Scope>
+  /** A connection for a stream alone; a session with one connection has none to spare. */
+  readonly reserve?: Effect.Effect<Connection, DsqlError, Scope.Scope> | undefined
 }
 
 /** Statements on one connection take turns; the driver would queue them too, but could not take one back. */
 export const oneByOne = (connection: Connection): Source => {
   const turn = Effect.unsafeMakeSemaphore(1)
-  return {
-    use: (f) => turn.withPermits(1)(Effect.suspend(() => f(connection))),
-    reserve: Effect.uninterruptibleMask((restore) =>
-      restore(turn.take(1)).pipe(Effect.zipRight(Effect.addFinalizer(() => turn.release(1))), Effect.as(connection))
-    )
-  }
+  return { use: (f) => turn.withPermits(1)(Effect.suspend(() => f(connection))) }
 }
 
 /** As many rows as `@effect/sql-pg` fetches at a time. */
@@ -164,6 +160,10 @@ export class Session implements SqlConnection.Connection {
     values: ReadonlyArray<unknown>,
     transformRows: TransformRows
   ): Stream.Stream<Record<string, unknown>, SqlError> {
+    if (this.source.reserve === undefined) {
+      // A cursor would hold back what the stream's consumer runs in the same transaction, so the rows are read first.
+      return Stream.fromIterableEffect(this.execute(text, values, transformRows))
+    }
     const rows = Stream.mapError(stream(this.source.reserve, text, values), toSqlError)
     return transformRows === undefined
       ? rows
