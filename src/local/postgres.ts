@@ -95,5 +95,7 @@ const waitUntilReady = async (socketPath: string, isRunning: () => boolean): Pro
 
 /** Whether a handle keeps the process alive. The streams of a child process are sockets, but are not typed so. */
 const setKeepsAlive = (handle: object, keepsAlive: boolean): void => {
-  if (handle instanceof ChildProcess || handle instanceof Socket) keepsAlive ? handle.ref() : handle.unref()
+  if (!(handle instanceof ChildProcess || handle instanceof Socket)) return
+  if (keepsAlive) handle.ref()
+  else handle.unref()
 }
