@@ -119,14 +119,21 @@ describe("Pool", () => {
   it.scoped("gives a failed dial to one who waits, and dials again for the others", () =>
     Effect.gen(function* () {
       const { make, world } = makeWorld()
-      world.refuse = true
       const pool = yield* make()
-      const exits = yield* Effect.all(
-        // So many that dialling for the next from inside the failure of the last would exhaust the stack.
-        Array.from({ length: 5000 }, () => Effect.exit(pool.use(idOf))),
-        { concurrency: "unbounded" }
+      const gate = (world.gate = yield* Deferred.make<void>())
+      // So many that dialling for the next from inside the failure of the last would exhaust the stack.
+      const callers = yield* Effect.forEach(Array.from({ length: 5000 }), () =>
+        Effect.fork(Effect.exit(pool.use(idOf)))
       )
-      assert.isTrue(exits.every((exit) => Exit.isFailure(exit)))
+      yield* Effect.yieldNow()
+      assert.strictEqual(world.dialling, 2)
+      world.gate = undefined
+      world.refuse = true
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual(
+        new Set((yield* Effect.forEach(callers, Fiber.join)).map((exit) => exit._tag)),
+        new Set(["Failure"])
+      )
       assert.strictEqual(world.dialling, 0)
       world.refuse = false
       assert.strictEqual(yield* pool.use(idOf), 1)
