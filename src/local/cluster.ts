@@ -71,7 +71,13 @@ const clientTimeout = 30_000
  * Starts a cluster: PostgreSQL behind a gateway that checks TLS and tokens as Aurora DSQL does. Rejects with
  * `LocalClusterError` and leaves nothing behind then.
  */
-export const startCluster = async (options: ClusterOptions = {}): Promise<Cluster> => {
+export const startCluster = (options: ClusterOptions = {}): Promise<Cluster> =>
+  assembleCluster(options).catch((error: unknown) => {
+    if (error instanceof LocalClusterError) throw error
+    throw new LocalClusterError("StartFailed", `The local cluster could not start: ${String(error)}`, error)
+  })
+
+const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
   requireLocalPackages(platformPackage(process.platform, process.arch))
 
   const region = checked("region", options.region ?? "us-east-1", /^[a-z0-9-]{1,32}$/)
@@ -141,9 +147,7 @@ export const startCluster = async (options: ClusterOptions = {}): Promise<Cluste
     }
   } catch (error) {
     await stopAll()
-    throw error instanceof LocalClusterError
-      ? error
-      : new LocalClusterError("StartFailed", `The local cluster could not start: ${String(error)}`, error)
+    throw error
   }
 }
 

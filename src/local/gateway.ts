@@ -65,20 +65,22 @@ export const startGateway = async (options: GatewayOptions): Promise<Gateway> =>
   }
 }
 
-const makeTlsServer = (options: GatewayOptions, onSecure: (socket: TLSSocket) => void): TlsServer =>
-  createTlsServer(
-    {
-      cert: options.certificate,
-      key: options.key,
-      minVersion: "TLSv1.2",
-      ALPNProtocols: [alpnProtocol],
-      handshakeTimeout: options.handshakeTimeout
-    },
-    (socket) => {
-      socket.on("error", () => {})
-      onSecure(socket)
-    }
-  )
+const makeTlsServer = (options: GatewayOptions, onSecure: (socket: TLSSocket) => void): TlsServer => {
+  const server = createTlsServer({
+    cert: options.certificate,
+    key: options.key,
+    minVersion: "TLSv1.2",
+    ALPNProtocols: [alpnProtocol],
+    handshakeTimeout: options.handshakeTimeout
+  })
+  server.on("secureConnection", (socket) => {
+    socket.on("error", () => {})
+    onSecure(socket)
+  })
+  // Node itself leaves the socket open when the handshake takes too long.
+  server.on("tlsClientError", (_error, socket) => socket.destroy())
+  return server
+}
 
 const listen = (server: ReturnType<typeof createServer>, { host, port }: GatewayOptions): Promise<void> =>
   new Promise((resolve, reject) => {

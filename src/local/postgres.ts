@@ -67,7 +67,10 @@ export const startPostgres = async (
   }
 
   const socketPath = join(folder, socketName)
-  const failure = await Promise.race([ended, waitUntilReady(socketPath, () => supervisor.exitCode === null)])
+  let isRunning = true
+  void ended.then(() => (isRunning = false))
+  const failure = await Promise.race([ended, waitUntilReady(socketPath, () => isRunning)])
+
   if (failure !== undefined) {
     await stop()
     throw failure

@@ -3,28 +3,27 @@
  * folder when PostgreSQL has ended. Its standard input is a pipe from us: when that closes, because we stop or because
  * we died of anything, PostgreSQL is told to shut down at once.
  *
- * Arguments: run folder, template data folder, postgres program, its further arguments.
+ * Arguments: run folder, template data folder, postgres program.
  * Output: the end of PostgreSQL's log.
  */
 export const supervisorScript = `
 folder=$1 template=$2 program=$3
-shift 3
 umask 077
 cd / || exit 1
 exec 3<&0 2>>"$folder/postgres.log"
 finish() {
-    tail -n 20 "$folder/postgres.log"
-  # Still there only if PostgreSQL could not clean up; it names a segment of shared memory that outlives it.
+  tail -n 20 "$folder/postgres.log"
+  # Still there only if PostgreSQL could not clean up; it names a segment of shared memory that outlives it, and
+  # backends may need a moment to notice.
   if [ -f "$folder/data/postmaster.pid" ]; then
     ipcrm -m "$(sed -n '7s/.* //p' "$folder/data/postmaster.pid")"
     sleep 1
   fi
   rm -rf "$folder"
-
   exit "$1"
 }
 cp -R "$template" "$folder/data" || finish 1
-"$program" -D "$folder/data" -k "$folder" "$@" </dev/null >&2 3<&- &
+"$program" -D "$folder/data" -k "$folder" </dev/null >&2 3<&- &
 server=$!
 # Before PostgreSQL has its own handlers SIGQUIT is ignored (a shell's background job), but SIGTERM ends it; later
 # SIGTERM alone would wait for the clients.

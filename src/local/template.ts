@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process"
+import { createHash } from "node:crypto"
 import { chown, mkdir, writeFile, appendFile } from "node:fs/promises"
 import { join } from "node:path"
 import { type BinaryPackage, copyBinaries, findBinaryPackage } from "./binaries.js"
@@ -15,9 +16,6 @@ export interface Installation {
 
 /** PostgreSQL's superuser. Clients never log in with it. */
 export const internalUser = "dsql_internal"
-
-/** To be raised whenever anything below changes what a template holds. */
-const templateVersion = 1
 
 /** The data is thrown away with the cluster, so nothing is made durable. */
 const settings = `
@@ -57,6 +55,14 @@ const bootstrap = [
   .map((statement) => `${statement};\n\n`)
   .join("")
 
+const initdbOptions = `-U ${internalUser} --auth=trust --encoding=UTF8 --locale=C --no-sync --no-instructions --wal-segsize=4`
+
+/** Changes with whatever a template is made from, so that nobody has to think of raising it. */
+const templateVersion = createHash("sha256")
+  .update([settings, hostBasedAuthentication, bootstrap, initdbOptions].join("\0"))
+  .digest("hex")
+  .slice(0, 8)
+
 /** The installation in the cache, made on first use. */
 export const prepareInstallation = async (runAs: Account | undefined): Promise<Installation> => {
   const binaries = findBinaryPackage()
@@ -79,8 +85,7 @@ const build = async (folder: string, binaries: BinaryPackage, runAs: Account | u
   if (runAs !== undefined) await chown(data, runAs.uid, runAs.gid)
   const run = (name: string, args: ReadonlyArray<string>, input: string) =>
     runToEnd(join(bin, name), args, input, { cwd: data, env: postgresEnvironment(lib), ...idsOf(runAs) })
-  const identity = ["-U", internalUser, "--auth=trust", "--encoding=UTF8", "--locale=C"]
-  await run("initdb", ["-D", data, ...identity, "--no-sync", "--no-instructions", "--wal-segsize=4"], "")
+  await run("initdb", ["-D", data, ...initdbOptions.split(" ")], "")
   await appendFile(join(data, "postgresql.conf"), settings)
   await writeFile(join(data, "pg_hba.conf"), hostBasedAuthentication)
   await run("postgres", ["--single", "-j", "-D", data, "-c", "exit_on_error=on", "postgres"], bootstrap)

@@ -20,8 +20,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import { copyBinaries, findBinaryPackage, platformPackage } from "../../src/local/binaries.js"
 import { cacheCandidates, cached, isTrusted, openCache } from "../../src/local/cache.js"
 import { localPackages, requireLocalPackages } from "../../src/local/packages.js"
-import { makeRunFolder } from "../../src/local/postgres.js"
+import { makeRunFolder, startPostgres } from "../../src/local/postgres.js"
 import { chooseAccount, findRunAs, isSharedFolder, isTraversable, parsePasswd } from "../../src/local/runAs.js"
+import { prepareInstallation } from "../../src/local/template.js"
 
 let folder: string
 beforeEach(() => {
@@ -241,6 +242,35 @@ describe("the cache", () => {
   })
 })
 
+describe("PostgreSQL", () => {
+  it("that ends while it starts is reported with its log, and leaves no folder", async () => {
+    const runAs = findRunAs()
+    const installation = await prepareInstallation(runAs)
+    chmodSync(folder, 0o755)
+    mkdirSync(join(folder, "no-template"))
+    const run = await makeRunFolder(runAs)
+    await expect(
+      startPostgres(run, { ...installation, data: join(folder, "no-template") }, runAs)
+    ).rejects.toMatchObject({
+      reason: "StartFailed",
+      message: expect.stringContaining("could not access the server configuration file")
+    })
+    expect(existsSync(run)).toBe(false)
+  })
+
+  it("that cannot be run says so", async () => {
+    const runAs = findRunAs()
+    const installation = await prepareInstallation(runAs)
+    chmodSync(folder, 0o755)
+    const run = await makeRunFolder(runAs)
+    await expect(startPostgres(run, { ...installation, bin: folder }, runAs)).rejects.toMatchObject({
+      reason: "CannotRun",
+      message: expect.stringContaining("glibc")
+    })
+    expect(existsSync(run)).toBe(false)
+  })
+})
+
 describe("a first start", () => {
   it("of several processes at once, as an ordinary user, fills an empty cache", async () => {
     // Root is one of the two cases, and that of the other tests.
@@ -260,7 +290,7 @@ describe("a first start", () => {
     }
     expect(await Promise.all([start(), start()])).toEqual([0, 0])
     const entries = readdirSync(join(folder, "effect-dsql"))
-    expect(entries).toEqual([expect.stringMatching(/^\w+-\w+-16\..*-t\d+$/)])
+    expect(entries).toEqual([expect.stringMatching(/^\w+-\w+-16\..*-t[0-9a-f]{8}$/)])
     expect(await start()).toBe(0)
   })
 })

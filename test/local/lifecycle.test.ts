@@ -105,7 +105,9 @@ describe("the process of a cluster", () => {
 
   /** Runs a program that starts a cluster and does `then`; gives its folder and port once it is up. */
   const run = async (then: string) => {
-    const child = spawn(process.execPath, ["--import", "tsx", program, then], { stdio: ["ignore", "pipe", "inherit"] })
+    const child = spawn(process.execPath, ["--import", "tsx", program, then], {
+      stdio: ["ignore", "pipe", then === "throw" ? "ignore" : "inherit"]
+    })
     const exited = once(child, "exit")
     const [line] = (await once(child.stdout, "data")) as [Buffer]
     const { folder, port } = JSON.parse(line.toString()) as { folder: string; port: number }
