@@ -1,25 +1,13 @@
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
+import { existsSync, readFileSync, statSync } from "node:fs"
 import { createServer } from "node:net"
 import { dirname } from "node:path"
 import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "vitest"
 import { type Cluster, startCluster } from "../../src/local/cluster.js"
+import { processesWith } from "../support/processes.js"
 import { connect, dialTcp, eventually, withClient } from "./support.js"
-
-/** Processes that have the cluster's folder in their command line: the supervisor, its watcher, PostgreSQL. */
-const processesOf = (folder: string): Array<string> =>
-  readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8")
-      } catch {
-        return ""
-      }
-    })
-    .filter((command) => command.includes(folder))
 
 const isOpen = async (cluster: Pick<Cluster, "port" | "hostaddr">): Promise<boolean> => {
   try {
@@ -30,7 +18,7 @@ const isOpen = async (cluster: Pick<Cluster, "port" | "hostaddr">): Promise<bool
   }
 }
 
-const isGone = (folder: string): boolean => !existsSync(folder) && processesOf(folder).length === 0
+const isGone = (folder: string): boolean => !existsSync(folder) && processesWith(folder).length === 0
 
 describe("a cluster", () => {
   it("is described by what it gives back", async () => {
@@ -49,7 +37,7 @@ describe("a cluster", () => {
   it("leaves nothing behind when it stops, even with clients at work", async () => {
     const cluster = await startCluster()
     const folder = dirname(cluster.caFile)
-    expect(processesOf(folder)).not.toEqual([])
+    expect(processesWith(folder)).not.toEqual([])
     const client = await connect(cluster)
     const failed = client.query("SELECT pg_sleep(60)").catch((error: Error) => error)
     const half = await dialTcp(cluster)

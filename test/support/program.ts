@@ -1,9 +1,10 @@
 /** Programs of this checkout run as a person runs them, in a temporary folder of their own that must be empty after. */
-import { spawn, spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { processesWith } from "./processes.js"
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
@@ -60,14 +61,11 @@ export const startProgram = (
     endInput: () => child.stdin.end(),
     signal: (signal) => child.kill(signal),
     exited,
-    leftovers: () => {
-      const processes = spawnSync("ps", ["-eo", "pid,args"], { encoding: "utf8" }).stdout.split("\n")
-      return [
-        // tsx keeps its cache of compiled files where temporary files go.
-        ...readdirSync(folder).filter((name) => !name.startsWith("tsx-")),
-        ...processes.filter((line) => line.includes(folder))
-      ]
-    },
+    leftovers: () => [
+      // tsx keeps its cache of compiled files where temporary files go.
+      ...readdirSync(folder).filter((name) => !name.startsWith("tsx-")),
+      ...processesWith(folder)
+    ],
     cleanUp: () => {
       child.kill("SIGKILL")
       rmSync(folder, { recursive: true, force: true })
