@@ -104,7 +104,7 @@ describe("the process of a cluster", () => {
 
   it.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)("may die of %s", async (signal) => {
     const started = await run("wait")
-    expect(processesOf(started.folder)).not.toEqual([])
+    expect(processesWith(started.folder)).not.toEqual([])
     started.child.kill(signal)
     await started.exited
     await eventually(() => isGone(started.folder))
