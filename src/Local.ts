@@ -17,23 +17,17 @@ import * as Auth from "./Auth.js"
 import type { DataOptions, Options } from "./Config.js"
 import type { DsqlLayerError } from "./Errors.js"
 import * as DsqlLayer from "./Layer.js"
-import type { Cluster } from "./local/cluster.js"
+import type { Cluster, ClusterOptions } from "./local/cluster.js"
 import { LocalClusterError } from "./local/errors.js"
 
 /**
- * How the cluster is set up.
+ * How the cluster is set up: `port` on 127.0.0.1 (default any free one), `region` (default `us-east-1`), `clusterId`
+ * (default 26 random characters).
  *
  * @since 0.1.0
  * @category models
  */
-export interface LocalOptions {
-  /** Port on 127.0.0.1. Default: any free one. */
-  readonly port?: number | undefined
-  /** Default `us-east-1`. */
-  readonly region?: string | undefined
-  /** Default: 26 random characters. */
-  readonly clusterId?: string | undefined
-}
+export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId"> {}
 
 /**
  * The local cluster could not be started; the message says what to install or change.
@@ -57,20 +51,10 @@ export class DsqlLocalError extends Data.TaggedError("DsqlLocalError")<{
  * @since 0.1.0
  * @category models
  */
-export interface LocalCluster {
-  readonly clusterId: string
-  /** What to use as `host`. */
-  readonly endpoint: string
-  readonly region: string
-  /** What to use as `hostaddr`. */
-  readonly hostaddr: string
-  readonly port: number
-  readonly user: "admin"
-  readonly database: "postgres"
-  /** The certificate authority of the cluster, as PEM text. */
-  readonly ca: string
-  /** The same as a file, there until the cluster stops. */
-  readonly caFile: string
+export interface LocalCluster extends Pick<
+  Cluster,
+  "clusterId" | "endpoint" | "region" | "hostaddr" | "port" | "user" | "database" | "ca" | "caFile"
+> {
   /** The credentials that the cluster knows. */
   readonly credentials: Auth.Credentials
   /** Options for {@link DsqlLayer.layer} that lead here. */
