@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as FiberId from "effect/FiberId"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
@@ -87,6 +88,37 @@ const credentialsError = (cause: unknown, profile: string | undefined): DsqlCred
   return new DsqlCredentialsError({ reason, profile, cause })
 }
 
+/** What a provider of AWS's type gives may still be anything at run time: JSON from an endpoint of one's own, say. */
+const checked = (
+  found: Awaited<ReturnType<Provider>>,
+  profile: string | undefined
+): Either.Either<Credentials, DsqlCredentialsError> => {
+  const isText = (value: unknown) => typeof value === "string" && value !== ""
+  const { accessKeyId, expiration, secretAccessKey, sessionToken } = found ?? {}
+  const expiresAt = expiration instanceof Date ? expiration.getTime() : expiration
+  return isText(accessKeyId) && isText(secretAccessKey) && (expiresAt === undefined || Number.isFinite(expiresAt))
+    ? Either.right({
+        accessKeyId,
+        secretAccessKey: Redacted.make(secretAccessKey),
+        sessionToken: isText(sessionToken) ? Redacted.make(sessionToken!) : undefined,
+        expiration: expiresAt
+      })
+    : Either.left(
+        new DsqlCredentialsError({
+          reason: "ProviderFailed",
+          profile,
+          cause: new Error("it gave no accessKeyId and secretAccessKey, or an expiration that is not a Date")
+        })
+      )
+}
+
+const refuseExpired = (credentials: Credentials, profile?: string | undefined) =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    credentials.expiration !== undefined && credentials.expiration <= now
+      ? Effect.fail(new DsqlCredentialsError({ reason: "Expired", profile }))
+      : Effect.succeed(credentials)
+  )
+
 const credentialsFrom = (
   provide: Effect.Effect<Provider, DsqlCredentialsError>,
   profile: string | undefined
@@ -95,28 +127,20 @@ const credentialsFrom = (
     let kept: Credentials | undefined
     const ask = provide.pipe(
       Effect.flatMap((provider) =>
-        Effect.tryPromise({ try: () => provider(), catch: (cause) => credentialsError(cause, profile) })
+        Effect.tryPromise({ try: async () => provider(), catch: (cause) => credentialsError(cause, profile) })
       ),
-      Effect.zip(Clock.currentTimeMillis),
-      Effect.flatMap(([found, now]) => {
-        const expiration = found.expiration?.getTime()
-        if (expiration !== undefined && expiration <= now) {
-          return new DsqlCredentialsError({ reason: "Expired", profile })
-        }
-        kept = {
-          accessKeyId: found.accessKeyId,
-          secretAccessKey: Redacted.make(found.secretAccessKey),
-          sessionToken: found.sessionToken === undefined ? undefined : Redacted.make(found.sessionToken),
-          expiration
-        }
-        return Effect.succeed(kept)
-      }),
+      Effect.flatMap((found) => checked(found, profile)),
+      Effect.flatMap((credentials) => refuseExpired(credentials, profile)),
+      Effect.tap((credentials) => Effect.sync(() => (kept = credentials))),
       Effect.withSpan("DsqlCredentials.get", { captureStackTrace: false })
     )
     return {
-      get: Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        kept?.expiration !== undefined && kept.expiration - expiryWindow > now ? Effect.succeed(kept) : ask
-      )
+      get: Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const left = (kept?.expiration ?? now) - now
+        if (kept === undefined || left <= 0) return ask
+        // Near their end new ones are asked for, but until then the old ones still serve.
+        return left > expiryWindow ? Effect.succeed(kept) : Effect.orElse(ask, () => refuseExpired(kept!, profile))
+      })
     }
   })
 
@@ -150,7 +174,7 @@ export const layerProvider = (provider: Provider): Layer.Layer<DsqlCredentials> 
  * @category layers
  */
 export const layerStatic = (credentials: Credentials): Layer.Layer<DsqlCredentials> =>
-  Layer.succeed(DsqlCredentials, { get: Effect.succeed(credentials) })
+  Layer.succeed(DsqlCredentials, { get: refuseExpired(credentials) })
 
 type SdkProviders = typeof import("@aws-sdk/credential-providers")
 
@@ -158,8 +182,20 @@ type SdkProviders = typeof import("@aws-sdk/credential-providers")
 const fromSdk = (make: (sdk: SdkProviders) => Provider, profile: string | undefined) =>
   Effect.flatMap(Effect.cached(Effect.map(sdkProviders, make)), (provider) => credentialsFrom(provider, profile))
 
-/** The default chain falls through to the metadata service when a profile is missing; a named profile must fail. */
-const fromProfile = (profile: string) => fromSdk((sdk) => sdk.fromIni({ profile }), profile)
+/**
+ * The default chain falls through to the metadata service when a profile is missing; a named profile must fail. The region
+ * is for the services that either may ask, such as STS for an assumed role.
+ */
+const fromProfileOrChain = (profile: string | undefined) =>
+  Effect.flatMap(DsqlConfig, ({ region }) =>
+    fromSdk(
+      (sdk) =>
+        profile === undefined
+          ? sdk.fromNodeProviderChain({ clientConfig: { region } })
+          : sdk.fromIni({ profile, clientConfig: { region } }),
+      profile
+    )
+  )
 
 /**
  * Credentials of a profile in `~/.aws/config` or `~/.aws/credentials`: keys, SSO, assumed role, process or web identity.
@@ -167,8 +203,8 @@ const fromProfile = (profile: string) => fromSdk((sdk) => sdk.fromIni({ profile 
  * @since 0.1.0
  * @category layers
  */
-export const layerProfile = (profile: string): Layer.Layer<DsqlCredentials> =>
-  Layer.effect(DsqlCredentials, fromProfile(profile))
+export const layerProfile = (profile: string): Layer.Layer<DsqlCredentials, never, DsqlConfig> =>
+  Layer.effect(DsqlCredentials, fromProfileOrChain(profile))
 
 /**
  * The profile of the configuration if it names one, else the default chain of the AWS SDK: environment, shared files, SSO,
@@ -179,9 +215,7 @@ export const layerProfile = (profile: string): Layer.Layer<DsqlCredentials> =>
  */
 export const layerCredentials: Layer.Layer<DsqlCredentials, never, DsqlConfig> = Layer.effect(
   DsqlCredentials,
-  Effect.flatMap(DsqlConfig, ({ profile }) =>
-    profile === undefined ? fromSdk((sdk) => sdk.fromNodeProviderChain(), undefined) : fromProfile(profile)
-  )
+  Effect.flatMap(DsqlConfig, ({ profile }) => fromProfileOrChain(profile))
 )
 
 // ---------------------------------------------------------------------------------------------------------- token
@@ -280,41 +314,45 @@ const makeToken = (sign: Sign) =>
       return value
     }).pipe(Effect.withSpan("DsqlToken.sign", { captureStackTrace: false, attributes: { host: config.host } }))
 
-    // The signing belongs to the layer: a caller that is interrupted does not take it away from the others. It is forked
-    // uninterruptibly so that even in a closed scope its end reaches them.
-    const renew = Effect.suspend(() => {
-      if (signing !== undefined) {
-        return Deferred.await(signing)
-      }
-      const shared = Deferred.unsafeMake<Redacted.Redacted, DsqlCredentialsError | DsqlTokenError>(FiberId.none)
-      signing = shared
-      return Effect.interruptible(signOnce).pipe(
-        Effect.exit,
-        Effect.flatMap((exit) => {
-          signing = undefined
-          return Deferred.done(shared, exit)
-        }),
-        Effect.forkIn(scope),
-        Effect.uninterruptible,
-        Effect.zipRight(Deferred.await(shared))
-      )
-    })
+    // The signing belongs to the layer: a caller that is interrupted does not take it away from the others. Only the wait
+    // can be interrupted, so that even in a closed scope the end of the signing reaches all.
+    const renew = Effect.uninterruptibleMask((restore) =>
+      Effect.suspend(() => {
+        if (signing !== undefined) {
+          return restore(Deferred.await(signing))
+        }
+        const shared = Deferred.unsafeMake<Redacted.Redacted, DsqlCredentialsError | DsqlTokenError>(FiberId.none)
+        signing = shared
+        return Effect.interruptible(signOnce).pipe(
+          Effect.exit,
+          Effect.flatMap((exit) => {
+            signing = undefined
+            return Deferred.done(shared, exit)
+          }),
+          Effect.forkIn(scope),
+          Effect.zipRight(restore(Deferred.await(shared)))
+        )
+      })
+    )
 
     const untilDue = Effect.suspend(() =>
       Effect.sleep(Math.max(leastNap, (current?.renewAt ?? 0) - clock.unsafeCurrentTimeMillis()))
     )
 
-    // `get` may have signed meanwhile (after a freeze, say), so every attempt looks again at what is due.
+    // `get` may have signed meanwhile (after a freeze, say), so every attempt looks again at what is due. What a foreign
+    // provider throws must not end the renewals.
     const renewIfDue = Effect.suspend(() =>
       current !== undefined && clock.unsafeCurrentTimeMillis() < current.renewAt ? Effect.void : renew
     ).pipe(
-      Effect.tapError((error) => Effect.logWarning("Renewing the DSQL token failed", error.message)),
+      Effect.sandbox,
+      Effect.tapError((cause) => Effect.logWarning("Renewing the DSQL token failed", cause)),
       Effect.retry(backoff)
     )
 
     yield* worthRenewing.await.pipe(
       Effect.zipRight(Effect.forever(Effect.zipRight(untilDue, renewIfDue))),
       Effect.annotateLogs({ package: "effect-dsql", module: "Auth" }),
+      Effect.interruptible,
       Effect.forkIn(scope)
     )
 

@@ -15,7 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { DsqlConfig, type Resolved } from "./Config.js"
 import { DsqlConnection } from "./Connection.js"
-import { DsqlUnsupportedError } from "./Errors.js"
+import { DsqlTransactionError, DsqlUnsupportedError } from "./Errors.js"
 import { json, makeCompiler } from "./internal/compiler.js"
 import { oneByOne, Session, toSqlError } from "./internal/session.js"
 import * as Transaction from "./Transaction.js"
@@ -68,12 +68,17 @@ export const make: Effect.Effect<PgClient.PgClient, never, DsqlConfig | DsqlConn
         ? undefined
         : Statement.defaultTransforms(config.transformResultNames, config.transformJson).array
 
-    const pooled = new Session(connections)
+    const pooled = new Session({ use: (f) => connections.use(f), reserve: connections.reserve, autocommit: true })
     const transactions = Transaction.make(connections.reserve, spanAttributes)
     const acquirer: SqlConnection.Connection.Acquirer = Effect.map(transactions.current, (session) => session ?? pooled)
-    const reserve: SqlConnection.Connection.Acquirer = Effect.mapBoth(connections.reserve, {
-      onFailure: toSqlError,
-      onSuccess: (connection) => new Session(oneByOne(connection))
+    // Whoever keeps the connection longer than its scope must not work on what others have by then.
+    const reserve: SqlConnection.Connection.Acquirer = Effect.gen(function* () {
+      let released = false
+      const connection = yield* Effect.mapError(connections.reserve, toSqlError)
+      yield* Effect.addFinalizer(() => Effect.sync(() => (released = true)))
+      return new Session(
+        oneByOne(connection, true, () => (released ? new DsqlTransactionError({ reason: "Finished" }) : undefined))
+      )
     })
 
     const statement = Statement.make(acquirer, compiler, spanAttributes, transformRows)

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
+import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -166,45 +166,91 @@ type Failure = DsqlConfigError | DsqlRegionError
 
 const invalid = (option: string, detail: string) => new DsqlConfigError({ reason: "InvalidOption", option, detail })
 
+const missingHost = (option: string) =>
+  new DsqlConfigError({
+    reason: "Missing",
+    option,
+    detail: "is not set. Set it to the cluster's endpoint or id (DSQL_HOST in the environment)"
+  })
+
 /** A length of time between two bounds, both included. */
 const duration = (
   option: string,
   input: Duration.DurationInput | undefined,
-  otherwise: string,
-  bounds: { readonly least: string; readonly most: string }
+  otherwise: Duration.DurationInput,
+  bounds: { readonly least: Duration.DurationInput; readonly most: Duration.DurationInput }
 ): Either.Either<Duration.Duration, DsqlConfigError> => {
-  const read = (text: string) => Duration.decode(text as Duration.DurationInput)
-  const value = input === undefined ? Option.some(read(otherwise)) : Duration.decodeUnknown(input)
-  return Option.isSome(value) &&
-    Duration.between(value.value, { minimum: read(bounds.least), maximum: read(bounds.most) })
-    ? Either.right(value.value)
-    : Either.left(invalid(option, `must be a duration from ${bounds.least} to ${bounds.most}`))
+  const value = Duration.decodeUnknown(input ?? otherwise)
+  if (Option.isSome(value) && Duration.between(value.value, { minimum: bounds.least, maximum: bounds.most })) {
+    return Either.right(value.value)
+  }
+  const [least, most] = [bounds.least, bounds.most].map(Duration.format)
+  const got = Option.isSome(value) ? Duration.format(value.value) : JSON.stringify(input)
+  return Either.left(
+    invalid(
+      option,
+      `must be a duration from ${least} to ${most}, such as "15 minutes" (a number is milliseconds), not ${got}`
+    )
+  )
 }
+
+/** The life of a token is written into it in whole seconds. */
+const tokenDuration = (input: Duration.DurationInput | undefined): Either.Either<Duration.Duration, DsqlConfigError> =>
+  Either.flatMap(duration("tokenDuration", input, "15 minutes", { least: "1 second", most: "7 days" }), (value) =>
+    Duration.toMillis(value) % 1000 === 0
+      ? Either.right(value)
+      : Either.left(invalid("tokenDuration", `must be whole seconds, not ${Duration.format(value)}`))
+  )
 
 const integer = (option: string, value: number, least: number, most: number): Either.Either<number, DsqlConfigError> =>
   Number.isInteger(value) && value >= least && value <= most
     ? Either.right(value)
     : Either.left(invalid(option, `must be a whole number from ${least} to ${most}, not ${value}`))
 
-const nonEmpty = (option: string, value: string): Either.Either<string, DsqlConfigError> =>
-  value !== "" && !value.includes("\0")
-    ? Either.right(value)
+/** Start-up parameters end with a NUL, so one inside of a value would begin a parameter of its own. */
+const text = (option: string, value: string): Either.Either<string, DsqlConfigError> => {
+  const trimmed = value.trim()
+  return trimmed !== "" && !trimmed.includes("\0")
+    ? Either.right(trimmed)
     : Either.left(invalid(option, "must not be empty or contain NUL"))
+}
+
+const hostaddr = (value: string): Either.Either<string, DsqlConfigError> =>
+  Either.flatMap(text("hostaddr", value), (trimmed) => {
+    const address = trimmed.replace(/^\[(.*)\]$/, "$1")
+    return /^[^:]+:\d+$/.test(address)
+      ? Either.left(invalid("hostaddr", `"${address}" holds a port; that goes into the port option`))
+      : Either.right(address)
+  })
+
+const tls = (options: TlsOptions = {}): Either.Either<Resolved["tls"], DsqlConfigError> =>
+  options.ca !== undefined && options.caFile !== undefined
+    ? Either.left(invalid("tls", "takes ca or caFile, not both"))
+    : Either.right({ negotiation: options.negotiation ?? "direct", ca: options.ca, caFile: options.caFile })
 
 const ownName = `effect-dsql/${version}`
 
 /** The limit is the service's (AWS connectors, `aurora-dsql-util.ts`). */
 const applicationName = (prefix: string | undefined): Either.Either<string, DsqlConfigError> => {
-  const name = prefix === undefined ? ownName : `${prefix}:${ownName}`
-  return Buffer.byteLength(name) <= 64
-    ? Either.right(name)
-    : Either.left(invalid("applicationName", `must leave "${name}" within 64 bytes`))
+  if (prefix === undefined) {
+    return Either.right(ownName)
+  }
+  return Either.flatMap(text("applicationName", prefix), (trimmed) => {
+    const name = `${trimmed}:${ownName}`
+    return Buffer.byteLength(name) <= 64
+      ? Either.right(name)
+      : Either.left(invalid("applicationName", `must leave "${name}" within 64 bytes`))
+  })
 }
 
 const target = (
   options: DataOptions,
   environmentRegion: string | undefined
 ): Either.Either<{ readonly host: string; readonly clusterId: string; readonly region: string }, Failure> => {
+  // `process.env.X!` compiles and is undefined all the same.
+  if (typeof options.host !== "string" || options.host.trim() === "") {
+    return Either.left(missingHost("host"))
+  }
   const parsed = parseHost(options.host)
   if (parsed.kind === "invalid") {
     return Either.left(
@@ -256,21 +302,14 @@ export const resolve = (
       host,
       clusterId,
       region,
-      address: yield* nonEmpty("hostaddr", options.hostaddr ?? host),
+      address: options.hostaddr === undefined ? host : yield* hostaddr(options.hostaddr),
       port: yield* integer("port", options.port ?? 5432, 1, 65535),
-      user: yield* nonEmpty("user", options.user ?? "admin"),
-      database: yield* nonEmpty("database", options.database ?? "postgres"),
+      user: yield* text("user", options.user ?? "admin"),
+      database: yield* text("database", options.database ?? "postgres"),
       profile: options.profile,
-      tokenDuration: yield* duration("tokenDuration", options.tokenDuration, "15 minutes", {
-        least: "1 second",
-        most: "7 days"
-      }),
+      tokenDuration: yield* tokenDuration(options.tokenDuration),
       applicationName: yield* applicationName(options.applicationName),
-      tls: {
-        negotiation: options.tls?.negotiation ?? "direct",
-        ca: options.tls?.ca,
-        caFile: options.tls?.caFile
-      },
+      tls: yield* tls(options.tls),
       pool: {
         max: yield* integer("pool.max", options.pool?.max ?? 10, 1, 10_000),
         idleTimeout: yield* duration("pool.idleTimeout", options.pool?.idleTimeout, "10 minutes", {
@@ -310,18 +349,38 @@ const leafOf = (error: ConfigError.ConfigError): { readonly path: string; readon
 
 const fromConfigError = (error: ConfigError.ConfigError): DsqlConfigError => {
   const leaf = leafOf(error)
-  return new DsqlConfigError({
-    reason: leaf.missing ? "Missing" : "InvalidOption",
-    option: leaf.path,
-    detail: leaf.missing ? "is not set. Set it to the cluster's endpoint or id, or pass options." : leaf.text
-  })
+  if (!leaf.missing) return new DsqlConfigError({ reason: "InvalidOption", option: leaf.path, detail: leaf.text })
+  return leaf.path === "DSQL_HOST"
+    ? missingHost(leaf.path)
+    : new DsqlConfigError({ reason: "Missing", option: leaf.path, detail: "is not set" })
 }
 
 const read = <A>(config: Config.Config<A>): Effect.Effect<A, DsqlConfigError> =>
   Effect.mapError(config, fromConfigError)
 
-const regionConfig = Config.option(
-  Config.nonEmptyString("AWS_REGION").pipe(Config.orElse(() => Config.nonEmptyString("AWS_DEFAULT_REGION")))
+/** An empty variable counts as one that is not set, as shells and containers often spell it. */
+const variable = <A>(
+  name: string,
+  form: string,
+  parse: (text: string) => Option.Option<A>
+): Config.Config<A | undefined> =>
+  Config.string(name).pipe(
+    Config.withDefault(""),
+    Config.mapOrFail((text) => {
+      const trimmed = text.trim()
+      const value = trimmed === "" ? Option.some(undefined) : parse(trimmed)
+      return Either.fromOption(value, () => ConfigError.InvalidData([name], `must be ${form}, not "${trimmed}"`))
+    })
+  )
+
+const textVariable = (name: string) => variable(name, "text", Option.some)
+
+const integerVariable = (name: string) =>
+  variable(name, "a whole number", (text) => (/^\d{1,9}$/.test(text) ? Option.some(Number(text)) : Option.none()))
+
+const regionVariables = Config.map(
+  Config.all([textVariable("AWS_REGION"), textVariable("AWS_DEFAULT_REGION")]),
+  ([region, defaultRegion]) => region ?? defaultRegion
 )
 
 /**
@@ -331,8 +390,8 @@ const regionConfig = Config.option(
  * @category constructors
  */
 export const make = (options: string | Options): Effect.Effect<Resolved, DsqlConfigError | DsqlRegionError> =>
-  Effect.flatMap(read(regionConfig), (region) =>
-    resolve(typeof options === "string" ? { host: options } : options, Option.getOrUndefined(region))
+  Effect.flatMap(read(regionVariables), (region) =>
+    resolve(typeof options === "string" ? { host: options } : options, region)
   )
 
 /**
@@ -345,34 +404,25 @@ export const make = (options: string | Options): Effect.Effect<Resolved, DsqlCon
  */
 export const environment: Config.Config<DataOptions> = Config.all({
   host: Config.nonEmptyString("HOST"),
-  hostaddr: Config.option(Config.nonEmptyString("HOSTADDR")),
-  port: Config.option(Config.integer("PORT")),
-  user: Config.option(Config.nonEmptyString("USER")),
-  database: Config.option(Config.nonEmptyString("DATABASE")),
-  region: Config.option(Config.nonEmptyString("REGION")),
-  profile: Config.option(Config.nonEmptyString("PROFILE")),
-  tokenDuration: Config.option(Config.duration("TOKEN_DURATION")),
-  applicationName: Config.option(Config.nonEmptyString("APPLICATION_NAME")),
-  caFile: Config.option(Config.nonEmptyString("SSLROOTCERT")),
-  negotiation: Config.option(Config.literal("direct", "postgres")("SSLNEGOTIATION")),
-  max: Config.option(Config.integer("POOL_MAX"))
+  hostaddr: textVariable("HOSTADDR"),
+  port: integerVariable("PORT"),
+  user: textVariable("USER"),
+  database: textVariable("DATABASE"),
+  region: textVariable("REGION"),
+  profile: textVariable("PROFILE"),
+  tokenDuration: variable("TOKEN_DURATION", 'a duration such as "15 minutes"', (text) => Duration.decodeUnknown(text)),
+  applicationName: textVariable("APPLICATION_NAME"),
+  caFile: textVariable("SSLROOTCERT"),
+  negotiation: variable("SSLNEGOTIATION", "direct or postgres", (text) =>
+    text === "direct" || text === "postgres" ? Option.some(text) : Option.none()
+  ),
+  max: integerVariable("POOL_MAX")
 }).pipe(
   Config.nested("DSQL"),
-  Config.map((found) => ({
-    host: found.host,
-    hostaddr: Option.getOrUndefined(found.hostaddr),
-    port: Option.getOrUndefined(found.port),
-    user: Option.getOrUndefined(found.user),
-    database: Option.getOrUndefined(found.database),
-    region: Option.getOrUndefined(found.region),
-    profile: Option.getOrUndefined(found.profile),
-    tokenDuration: Option.getOrUndefined(found.tokenDuration),
-    applicationName: Option.getOrUndefined(found.applicationName),
-    tls: {
-      caFile: Option.getOrUndefined(found.caFile),
-      negotiation: Option.getOrUndefined(found.negotiation)
-    },
-    pool: { max: Option.getOrUndefined(found.max) }
+  Config.map(({ caFile, max, negotiation, ...options }) => ({
+    ...options,
+    tls: { caFile, negotiation },
+    pool: { max }
   }))
 )
 

@@ -17,6 +17,7 @@ import { DsqlConfig, type Resolved } from "./Config.js"
 import type { DsqlConnectError } from "./Errors.js"
 import { DsqlConfigError, DsqlConnectionError } from "./Errors.js"
 import { dial, type Connection } from "./internal/dial.js"
+import { addressOf } from "./internal/driverError.js"
 import * as Pool from "./Pool.js"
 
 export type { Connection } from "./internal/dial.js"
@@ -41,16 +42,19 @@ export class DsqlConnection extends Context.Tag("effect-dsql/DsqlConnection")<
 /** The service refills 100 connections a second for the whole cluster (AWS quotas page); one layer takes no more. */
 const connectRate = { limit: 100, interval: "1 second", algorithm: "token-bucket" } as const
 
-const readCa = (tls: Resolved["tls"]): Effect.Effect<string | undefined, DsqlConfigError> => {
-  const { ca, caFile } = tls
-  return caFile === undefined
+const readCa = ({ ca, caFile }: Resolved["tls"]): Effect.Effect<string | undefined, DsqlConfigError> =>
+  caFile === undefined
     ? Effect.succeed(ca)
     : Effect.tryPromise({
         try: () => readFile(caFile, "utf8"),
         catch: (cause) =>
-          new DsqlConfigError({ reason: "InvalidOption", option: "tls.caFile", detail: `cannot read ${caFile}`, cause })
+          new DsqlConfigError({
+            reason: "InvalidOption",
+            option: "tls.caFile (DSQL_SSLROOTCERT)",
+            detail: `cannot read ${caFile}; if it came from a local cluster, that cluster has ended`,
+            cause
+          })
       })
-}
 
 /** OpenSSL passes over what is no certificate. */
 const assertCertificate = (ca: string | undefined) => (ca === undefined ? undefined : new X509Certificate(ca))
@@ -90,12 +94,14 @@ export const make: Effect.Effect<
   const secureContext = yield* secureContextFor(config.tls)
   const limit = yield* RateLimiter.make(connectRate)
 
-  const failure = (reason: "AcquireTimeout" | "Closed") => () =>
-    new DsqlConnectionError({ reason, host: config.host, address: `${config.address}:${config.port}` })
+  const failure = (reason: "AcquireTimeout" | "PoolClosed") => () =>
+    new DsqlConnectionError({ reason, host: config.host, address: addressOf(config) })
 
   const open = Effect.interruptible(limit(token.get)).pipe(
     Effect.flatMap((token) => dial(config, secureContext, token)),
     Effect.withSpan("DsqlConnection.open", {
+      // A connection is opened for all, not for the request that happens to need one first.
+      root: true,
       kind: "client",
       captureStackTrace: false,
       attributes: { "server.address": config.host, "server.port": config.port }
@@ -113,7 +119,7 @@ export const make: Effect.Effect<
     maxLifetime: Duration.toMillis(config.pool.maxLifetime),
     acquireTimeout: Duration.toMillis(config.pool.acquireTimeout),
     onAcquireTimeout: failure("AcquireTimeout"),
-    onClosed: failure("Closed")
+    onClosed: failure("PoolClosed")
   })
 
   if (!config.lazy) {

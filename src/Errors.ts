@@ -25,6 +25,10 @@ export type {
   ServerError
 } from "./core/serverError.js"
 
+/** What a foreign error says; none of those that come here holds a secret. */
+const detailOf = (cause: unknown): string =>
+  cause instanceof Error && cause.message !== "" ? `: ${cause.message}` : ""
+
 /**
  * Settings that cannot be right; found before anything is dialled. `option` is the option or environment variable.
  *
@@ -64,10 +68,11 @@ export class DsqlRegionError extends Data.TaggedError("DsqlRegionError")<{
 
 const credentialsAdvice = {
   NotFound:
-    "No AWS credentials found. Log in (for instance `aws sso login`), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or pass a credentials layer.",
-  Expired: "The AWS credentials have expired. Renew them (for instance `aws sso login`).",
-  ProfileNotFound: "The AWS profile was not found. Look at ~/.aws/config and ~/.aws/credentials.",
-  ProviderFailed: "The AWS credential provider failed; the cause says why."
+    "No AWS credentials found. Log in (for instance `aws sso login`), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, check AWS_PROFILE if it is set, or pass a credentials layer",
+  Expired: "The AWS credentials have expired. Renew them (for instance `aws sso login`)",
+  ProfileNotFound:
+    "The AWS profile was not found or holds no credentials. Look at ~/.aws/config and ~/.aws/credentials",
+  ProviderFailed: "The AWS credential provider failed"
 } as const
 
 /**
@@ -83,7 +88,7 @@ export class DsqlCredentialsError extends Data.TaggedError("DsqlCredentialsError
 }> {
   override get message(): string {
     const profile = this.profile === undefined ? "" : ` (profile ${this.profile})`
-    return credentialsAdvice[this.reason] + profile
+    return credentialsAdvice[this.reason] + profile + detailOf(this.cause)
   }
 }
 
@@ -105,11 +110,11 @@ export class DsqlTokenError extends Data.TaggedError("DsqlTokenError")<{
 
 const authenticationAdvice: Readonly<Record<AuthenticationReason, string>> = {
   AccessDenied:
-    "check that these credentials belong to the cluster's account and that their policy allows dsql:DbConnectAdmin (user admin) or dsql:DbConnect (other users) on it",
+    "check the cluster's name, that the credentials are right and whole (AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN) and of the cluster's account, and that their policy allows dsql:DbConnectAdmin (user admin) or dsql:DbConnect (other users) on it",
   SignatureExpired: "check this machine's clock, and that the token duration is not shorter than a login takes",
   WrongUserForAction: "the token's action must be DbConnectAdmin for user admin and DbConnect for every other user",
   UnknownRole: "create the role with LOGIN and map it: AWS IAM GRANT <role> TO '<iam arn>'",
-  Other: "the hint says why"
+  Other: "see what the server said"
 }
 
 /**
@@ -121,14 +126,15 @@ const authenticationAdvice: Readonly<Record<AuthenticationReason, string>> = {
 export class DsqlAuthenticationError extends Data.TaggedError("DsqlAuthenticationError")<{
   readonly reason: AuthenticationReason
   readonly host: string
+  readonly address: string
   readonly user: string
   readonly sqlState: string
   readonly hint?: string | undefined
   readonly cause?: unknown
 }> {
   override get message(): string {
-    const hint = this.hint === undefined ? "" : ` (${this.hint})`
-    return `${this.host} refused the login of ${this.user}${hint}: ${authenticationAdvice[this.reason]}.`
+    const said = this.hint ?? (this.cause instanceof Error ? this.cause.message : this.sqlState)
+    return `${this.host} (${this.address}) refused the login of ${this.user} (${said}): ${authenticationAdvice[this.reason]}.`
   }
 
   /** Only an expired signature heals by itself, with the next token. */
@@ -139,15 +145,17 @@ export class DsqlAuthenticationError extends Data.TaggedError("DsqlAuthenticatio
 
 const connectionAdvice = {
   Dns: "the name cannot be resolved; check the cluster id and region, or give the address to dial as hostaddr",
-  Refused: "nothing listens there; check hostaddr, port and security groups",
-  Tls: "no verified TLS connection; check that the certificate's CA is trusted (tls.ca) and that host is the name it is for",
-  ConnectTimeout: "no answer within connectTimeout; check network and security groups",
-  AcquireTimeout: "all connections of the pool were busy for acquireTimeout; raise pool.max or shorten transactions",
+  Refused: "nothing answers there; check hostaddr, port, routes and security groups",
+  Tls: "no verified TLS connection; check that host and region are right, and that the certificate's authority is trusted (tls.ca, DSQL_SSLROOTCERT)",
+  ConnectTimeout: "no login within pool.connectTimeout; check network and security groups",
+  AcquireTimeout:
+    "no connection came free or could be opened within pool.acquireTimeout; raise pool.max, shorten transactions, or look at why connections cannot be opened",
   TooManyConnections: "the cluster has too many open connections; lower pool.max or the number of processes",
   RateExceeded: "the cluster's connect rate is exceeded; retry with backoff",
   ClusterWaking: "the cluster was inactive and is waking up; retry with backoff",
-  Closed: "the connection was closed; the statement may or may not have taken effect",
-  Other: "the cause says why"
+  Closed: "the connection was lost",
+  PoolClosed: "the layer that this client belongs to has been closed; keep it open as long as it is used",
+  Other: "the connection failed"
 } as const
 
 /**
@@ -158,10 +166,14 @@ const connectionAdvice = {
  */
 export type ConnectionReason = ServerConnectionReason | keyof typeof connectionAdvice
 
-const lastingReasons: ReadonlySet<ConnectionReason> = new Set(["Dns", "Tls", "Other"])
+/** What trying again does not mend. */
+const lastingReasons: ReadonlySet<ConnectionReason> = new Set(["Tls", "PoolClosed", "Other"])
+
+const lookFirst = "; a statement was under way, so look whether it took effect before you run it again"
 
 /**
  * Could not connect, or lost the connection outside COMMIT. `host` is the cluster, `address` what was dialled for it.
+ * `outcomeUnknown` is true when a statement was under way outside of a transaction: it may or may not have taken effect.
  *
  * @since 0.1.0
  * @category errors
@@ -170,15 +182,18 @@ export class DsqlConnectionError extends Data.TaggedError("DsqlConnectionError")
   readonly reason: ConnectionReason
   readonly host: string
   readonly address: string
+  readonly outcomeUnknown?: boolean | undefined
   readonly sqlState?: string | undefined
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `Connection to ${this.host} (${this.address}): ${connectionAdvice[this.reason]}.`
+    const advice = connectionAdvice[this.reason] + (this.outcomeUnknown === true ? lookFirst : "")
+    return `Connection to ${this.host} (${this.address}): ${advice}${detailOf(this.cause)}`
   }
 
+  /** Never true where running the work again could do it twice. */
   get isRetryable(): boolean {
-    return !lastingReasons.has(this.reason)
+    return this.outcomeUnknown !== true && !lastingReasons.has(this.reason)
   }
 }
 
@@ -298,20 +313,23 @@ export class DsqlUnsupportedError extends Data.TaggedError("DsqlUnsupportedError
 }
 
 /**
- * SQLSTATE XX000 outside COMMIT: a passing condition of the service. The connection stays usable.
+ * SQLSTATE XX000 outside COMMIT: a passing condition of the service. The connection stays usable. `outcomeUnknown` is true
+ * outside of a transaction, where the statement's own commit may have been under way.
  *
  * @since 0.1.0
  * @category errors
  */
 export class DsqlUnavailableError extends Data.TaggedError("DsqlUnavailableError")<{
+  readonly outcomeUnknown?: boolean | undefined
   readonly server: ServerError
 }> {
   override get message(): string {
-    return say(this.server, ": run the whole transaction again.")
+    return say(this.server, this.outcomeUnknown === true ? lookFirst : ": run the whole transaction again.")
   }
 
+  /** Never true where running the work again could do it twice. */
   get isRetryable(): boolean {
-    return true
+    return this.outcomeUnknown !== true
   }
 }
 
@@ -413,6 +431,7 @@ export const fromServerError = (server: ServerError, peer: Peer, cause?: unknown
       return new DsqlAuthenticationError({
         reason: verdict.reason,
         host: peer.host,
+        address: peer.address,
         user: peer.user,
         sqlState: server.sqlState,
         hint: server.hint,
@@ -490,7 +509,8 @@ export const unwrap = (u: unknown): DsqlError | undefined =>
 export const isConflict = (u: unknown): boolean => unwrap(u)?._tag === "DsqlConflictError"
 
 /**
- * Whether running the same work again can succeed. For a statement inside a transaction that means the whole transaction.
+ * Whether running the same work again can succeed and cannot do it twice. For a statement inside a transaction that means
+ * the whole transaction.
  *
  * @since 0.1.0
  * @category guards

@@ -28,28 +28,42 @@ import * as Connection from "./Connection.js"
 import type { DsqlConfigError, DsqlLayerError, DsqlRegionError } from "./Errors.js"
 
 /**
- * Layers to use in place of the usual ones.
+ * Layers to use in place of the usual ones. What they need beside the configuration, and how else they can fail, becomes
+ * part of the whole layer's type.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Swaps {
+export interface Swaps<E = never, RC = never, RT = never> {
   /** Default {@link Auth.layerCredentials}. */
-  readonly credentials?: Layer.Layer<Auth.DsqlCredentials, DsqlLayerError, Config.DsqlConfig> | undefined
+  readonly credentials?: Layer.Layer<Auth.DsqlCredentials, E, Config.DsqlConfig | RC> | undefined
   /** Default {@link Auth.layerToken}. */
-  readonly token?: Layer.Layer<Auth.DsqlToken, DsqlLayerError, Config.DsqlConfig | Auth.DsqlCredentials> | undefined
+  readonly token?: Layer.Layer<Auth.DsqlToken, E, Config.DsqlConfig | Auth.DsqlCredentials | RT> | undefined
 }
 
-const wire = (
+/**
+ * A client, with what the swaps add to its errors and needs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DsqlLayer<E = never, RC = never, RT = never> = Layer.Layer<
+  SqlClient | PgClient,
+  DsqlLayerError | E,
+  Exclude<RC, Config.DsqlConfig> | Exclude<RT, Config.DsqlConfig | Auth.DsqlCredentials>
+>
+
+const wire = <E, RC, RT>(
   config: Layer.Layer<Config.DsqlConfig, DsqlConfigError | DsqlRegionError>,
-  swaps: Swaps = {}
-): Layer.Layer<SqlClient | PgClient, DsqlLayerError> =>
+  swaps: Swaps<E, RC, RT> = {}
+) =>
   Client.layer.pipe(
     Layer.provide(Connection.layer),
     Layer.provide(swaps.token ?? Auth.layerToken),
     Layer.provide(swaps.credentials ?? Auth.layerCredentials),
     Layer.provide(config)
-  )
+    // The same type, which the compiler does not see through nested Excludes of a type parameter.
+  ) as DsqlLayer<E, RC, RT>
 
 /**
  * A client for one cluster, given as options, or as just its endpoint or id. Building it opens a connection, so that wrong
@@ -65,10 +79,10 @@ const wire = (
  * @since 0.1.0
  * @category layers
  */
-export const layer = (
+export const layer = <E = never, RC = never, RT = never>(
   options: string | Config.Options,
-  swaps?: Swaps
-): Layer.Layer<SqlClient | PgClient, DsqlLayerError> => wire(Config.layer(options), swaps)
+  swaps?: Swaps<E, RC, RT>
+): DsqlLayer<E, RC, RT> => wire(Config.layer(options), swaps)
 
 /**
  * The same from an Effect `Config` for each option.
@@ -82,11 +96,11 @@ export const layer = (
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig = (
+export const layerConfig = <E = never, RC = never, RT = never>(
   config: EffectConfig.Config.Wrap<Config.DataOptions>,
   functions?: Config.FunctionOptions,
-  swaps?: Swaps
-): Layer.Layer<SqlClient | PgClient, DsqlLayerError> => wire(Config.layerConfig(config, functions), swaps)
+  swaps?: Swaps<E, RC, RT>
+): DsqlLayer<E, RC, RT> => wire(Config.layerConfig(config, functions), swaps)
 
 /**
  * A client for the cluster that the environment names: `DSQL_HOST` and what else {@link Config.environment} reads, with
@@ -105,4 +119,6 @@ export const layerConfig = (
  * @since 0.1.0
  * @category layers
  */
-export const DsqlLive: Layer.Layer<SqlClient | PgClient, DsqlLayerError> = wire(Config.layerEnvironment)
+export const DsqlLive: Layer.Layer<SqlClient | PgClient, DsqlLayerError> = wire<never, never, never>(
+  Config.layerEnvironment
+)

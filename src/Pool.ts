@@ -55,6 +55,8 @@ interface Waiter<A, E> {
 
 interface Dial {
   fiber?: Fiber.RuntimeFiber<void>
+  /** Nobody waits for it any more. */
+  givenUp: boolean
 }
 
 /** The most by which a life is shortened, so that connections opened together do not all end together. */
@@ -114,7 +116,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
         const slot = { item, diesAt: now() + maxLifetime * (1 - lifetimeJitter * random), idleSince: now() }
         slots.add(slot)
         hand(slot)
-      } else if (!Exit.isInterrupted(exit)) {
+      } else if (!dial.givenUp) {
         const waiter = waiters.shift()
         if (waiter !== undefined) {
           Deferred.unsafeDone(waiter.deferred, Exit.failCause(exit.cause))
@@ -131,7 +133,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       }
       dialling = true
       while (!closed && dials.size < waiters.length && slots.size + dials.size < max) {
-        const dial: Dial = {}
+        const dial: Dial = { givenUp: false }
         dials.add(dial)
         dial.fiber = run(
           Effect.zip(open, Random.next).pipe(
@@ -147,6 +149,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     // Nobody is dialled for who has gone: the youngest dials beyond the number of those who wait are given up.
     const trimDials = () => {
       for (const dial of Array.from(dials).slice(waiters.length)) {
+        dial.givenUp = true
         dial.fiber?.unsafeInterruptAsFork(FiberId.none)
       }
     }
@@ -230,8 +233,9 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     })
     const sweepEvery = Math.min(30_000, idleTimeout / 2, maxLifetime / 2)
 
-    yield* Effect.forkScoped(Effect.forever(expireWaiters))
-    yield* Effect.forkScoped(Effect.schedule(sweep, Schedule.spaced(sweepEvery)))
+    // Interruptible also where the pool is built in a region that is not, or its scope could never close.
+    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(expireWaiters)))
+    yield* Effect.forkScoped(Effect.interruptible(Effect.schedule(sweep, Schedule.spaced(sweepEvery))))
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         closed = true

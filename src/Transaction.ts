@@ -13,7 +13,8 @@ import * as Scope from "effect/Scope"
 import type { Connection } from "./Connection.js"
 import type { DsqlError, DsqlStatementError } from "./Errors.js"
 import { DsqlCommitOutcomeUnknownError, DsqlTransactionError } from "./Errors.js"
-import { oneByOne, query, Session, type Source, toSqlError } from "./internal/session.js"
+import { orDestroy } from "./internal/dial.js"
+import { oneByOne, query, Session, toSqlError } from "./internal/session.js"
 
 /** How long COMMIT or ROLLBACK may stay unanswered before its connection is given up. */
 const endTimeout = "10 seconds"
@@ -30,26 +31,11 @@ export interface Transactions {
   readonly withTransaction: <R, E, A>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | SqlError, R>
 }
 
-/** Looked at when a statement's turn has come, since the transaction may have ended while it waited. */
-const until = (isFinished: () => boolean, source: Source): Source => {
-  const guard = Effect.suspend(() =>
-    isFinished() ? Effect.fail(new DsqlTransactionError({ reason: "Finished" })) : Effect.void
-  )
-  return { use: (f) => source.use((connection) => Effect.zipRight(guard, f(connection))) }
-}
-
-/** A statement that must not be interrupted, on a connection that is destroyed if the answer does not come. */
+/** COMMIT and ROLLBACK; they must not be interrupted, so the connection is destroyed if no answer comes. */
 const bounded = (connection: Connection, text: string): Effect.Effect<string, DsqlStatementError> =>
-  Effect.sleep(endTimeout).pipe(
-    Effect.zipRight(Effect.sync(connection.destroy)),
-    Effect.interruptible,
-    Effect.forkDaemon,
-    Effect.flatMap((watchdog) =>
-      query(connection, text, []).pipe(
-        Effect.ensuring(Effect.sync(() => watchdog.unsafeInterruptAsFork(watchdog.id()))),
-        Effect.map((results) => (Array.isArray(results) ? "" : results.command))
-      )
-    )
+  query(connection, text, []).pipe(
+    orDestroy(connection, endTimeout),
+    Effect.map((results) => (Array.isArray(results) ? "" : results.command))
   )
 
 const commit = (connection: Connection): Effect.Effect<void, DsqlError> =>
@@ -94,7 +80,9 @@ export const make = (
           Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
         )
         let finished = false
-        const session = new Session(until(() => finished, oneByOne(connection)))
+        const session = new Session(
+          oneByOne(connection, false, () => (finished ? new DsqlTransactionError({ reason: "Finished" }) : undefined))
+        )
         const transaction: Open = { session, doomed: false }
         ours.set(session, transaction)
         const exit = yield* Effect.exit(

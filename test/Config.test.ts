@@ -91,6 +91,14 @@ describe("DsqlConfig", () => {
     ["hostaddr", { hostaddr: "" }],
     ["tokenDuration", { tokenDuration: "500 millis" }],
     ["tokenDuration", { tokenDuration: "8 days" }],
+    ["tokenDuration", { tokenDuration: "1500 millis" }],
+    ["tokenDuration", { tokenDuration: 3600.5 }],
+    ["tokenDuration", { tokenDuration: NaN }],
+    ["hostaddr", { hostaddr: "127.0.0.1:5432" }],
+    ["user", { user: "  " }],
+    ["applicationName", { applicationName: "" }],
+    ["applicationName", { applicationName: "a\0search_path\0evil" }],
+    ["tls", { tls: { ca: "PEM", caFile: "/ca.pem" } }],
     ["tokenDuration", { tokenDuration: "soon" as "1 second" }],
     ["applicationName", { applicationName: "é".repeat(30) }],
     ["pool.max", { pool: { max: 0 } }],
@@ -151,6 +159,55 @@ describe("DsqlConfig", () => {
       assert.match(config.applicationName, /^orders:/)
       assert.deepStrictEqual(config.tls, { negotiation: "postgres", ca: undefined, caFile: "/tmp/ca.pem" })
       assert.strictEqual(config.pool.max, 3)
+    })
+  )
+
+  it.effect("takes an empty variable for one that is not set, and trims the others", () =>
+    Effect.gen(function* () {
+      const empty = Object.fromEntries(
+        ["HOSTADDR", "PORT", "USER", "DATABASE", "REGION", "PROFILE", "TOKEN_DURATION", "APPLICATION_NAME"]
+          .concat(["SSLROOTCERT", "SSLNEGOTIATION", "POOL_MAX"])
+          .map((name) => [`DSQL_${name}`, " "])
+      )
+      assert.deepStrictEqual(
+        yield* fromEnvironment({ ...empty, DSQL_HOST: ` ${endpoint} `, AWS_REGION: "" }),
+        yield* make(endpoint)
+      )
+      const config = yield* fromEnvironment({ DSQL_HOST: id, AWS_REGION: "", AWS_DEFAULT_REGION: "eu-west-1" })
+      assert.strictEqual(config.host, endpoint)
+    })
+  )
+
+  it.effect("takes an IPv6 address with or without brackets", () =>
+    Effect.gen(function* () {
+      for (const hostaddr of ["::1", "[::1]"]) {
+        assert.strictEqual((yield* make({ host: endpoint, hostaddr })).address, "::1")
+      }
+    })
+  )
+
+  it.effect("fails typed without a host, also where the types were told otherwise", () =>
+    Effect.gen(function* () {
+      for (const host of [undefined as unknown as string, "", " "]) {
+        const error = yield* Effect.flip(make({ host }))
+        assert(error._tag === "DsqlConfigError")
+        assert.strictEqual(error.reason, "Missing")
+      }
+    })
+  )
+
+  const wrong = [
+    ["DSQL_PORT", "many", /DSQL_PORT: must be a whole number, not "many"/],
+    ["DSQL_TOKEN_DURATION", "900", /DSQL_TOKEN_DURATION: must be a duration such as "15 minutes", not "900"/],
+    ["DSQL_SSLNEGOTIATION", "maybe", /DSQL_SSLNEGOTIATION: must be direct or postgres/],
+    ["DSQL_POOL_MAX", "-1", /DSQL_POOL_MAX/]
+  ] as const
+  it.effect.each(wrong)("says what is wrong with %s=%s", ([name, value, message]) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(fromEnvironment({ DSQL_HOST: endpoint, [name]: value }))
+      assert(error._tag === "DsqlConfigError")
+      assert.strictEqual(error.reason, "InvalidOption")
+      assert.match(error.message, message)
     })
   )
 

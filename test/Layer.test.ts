@@ -183,7 +183,8 @@ layer(DsqlLocal.layer(), live)("on one cluster", (it) => {
 describe("without a cluster", () => {
   const host = "abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws"
   const credentials = DsqlAuth.layerStatic({ accessKeyId: "id", secretAccessKey: Redacted.make("secret") })
-  const building = (layer: ReturnType<typeof DsqlLayer.layer>) => Effect.flip(Effect.scoped(Layer.build(layer)))
+  const building = (layer: Layer.Layer<SqlClient.SqlClient, DsqlErrors.DsqlLayerError>) =>
+    Effect.flip(Effect.scoped(Layer.build(layer)))
 
   it.live("a server that accepts and never answers is given up after the connect timeout", () =>
     Effect.gen(function* () {

@@ -53,8 +53,8 @@ describe("token lifetime", () => {
     assert.strictEqual(usableUntil({ signedAt: 1_999, duration: 60_000, credentialsExpireAt: undefined }), 55_000)
   })
 
-  it("ends with the credentials", () => {
-    assert.strictEqual(usableUntil({ signedAt: 0, duration: 60_000, credentialsExpireAt: 10_000 }), 10_000)
+  it("ends before the credentials do", () => {
+    assert.strictEqual(usableUntil({ signedAt: 0, duration: 60_000, credentialsExpireAt: 10_000 }), 9_000)
     assert.strictEqual(usableUntil({ signedAt: 0, duration: 60_000, credentialsExpireAt: 90_000 }), 54_000)
   })
 

@@ -18,8 +18,8 @@ export const usableUntil = (token: {
   readonly credentialsExpireAt: number | undefined
 }): number => {
   const signedAt = Math.floor(token.signedAt / second) * second
-  const end = signedAt + token.duration - margin(token.duration)
-  return token.credentialsExpireAt === undefined ? end : Math.min(end, token.credentialsExpireAt)
+  const end = Math.min(signedAt + token.duration, token.credentialsExpireAt ?? Infinity)
+  return end - margin(end - signedAt)
 }
 
 /**

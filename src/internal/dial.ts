@@ -1,18 +1,21 @@
-/** One connection from the socket to the login, and what Node and the server say when it fails. */
+/** One connection: dialled, TLS negotiated, logged in; what it has been through, and how it ends. */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import type { EventEmitter } from "node:events"
 import { Socket } from "node:net"
 import type { SecureContext } from "node:tls"
 import * as Pg from "pg"
 import type { Resolved } from "../Config.js"
-import type { ServerError } from "../core/serverError.js"
-import type { ConnectionReason, DsqlStatementError } from "../Errors.js"
-import { DsqlConnectionError, DsqlQueryError, fromServerError } from "../Errors.js"
+import type { DsqlStatementError } from "../Errors.js"
+import { DsqlConnectionError } from "../Errors.js"
+import { addressOf, dialError, lostError, statementError } from "./driverError.js"
 
 /** The part of a `pg.Client` that its types leave out. */
 interface Internals {
   password: unknown
-  readonly connectionParameters: { password: unknown }
+  readonly connection: EventEmitter
+  readonly connectionParameters: { password: unknown; query_timeout: unknown }
+  readonly readyForQuery: boolean
   getStartupConf: () => Readonly<Record<string, string>>
   readonly getTransactionStatus: () => "I" | "T" | "E" | null
 }
@@ -21,12 +24,15 @@ interface Internals {
 export interface Connection {
   /** The driver's client; it no longer holds the token. */
   readonly client: Pg.Client
-  /** Open and outside of any transaction block: the state in which it may be lent to somebody else. */
+  readonly isOpen: () => boolean
+  /** Open, outside of any transaction block, and with nothing about it that cannot be undone: fit for somebody else. */
   readonly isUsable: () => boolean
-  /** To be called when a statement may have changed settings of the session. */
-  readonly markChanged: () => void
+  /** To be called when a statement may have changed the session: its settings, or what `RESET ALL` cannot undo. */
+  readonly markChanged: (what: "settings" | "more") => void
   /** Undoes what {@link markChanged} told of; `undefined` where there is nothing to undo. */
   readonly reset: () => Effect.Effect<void, DsqlStatementError> | undefined
+  /** Calls back when the server has ended its answer, so that the next statement finds it waiting. */
+  readonly whenReady: (callback: () => void) => void
   /** Closes the socket at once, whatever is going on. */
   readonly destroy: () => void
   /** Says goodbye to the server, then closes. */
@@ -35,69 +41,24 @@ export interface Connection {
   readonly toError: (cause: unknown) => DsqlStatementError
 }
 
-const reasons: Readonly<Record<string, ConnectionReason>> = {
-  ENOTFOUND: "Dns",
-  EAI_AGAIN: "Dns",
-  EAI_FAIL: "Dns",
-  ENODATA: "Dns",
-  ECONNREFUSED: "Refused",
-  ETIMEDOUT: "ConnectTimeout",
-  EPROTO: "Tls",
-  ECONNRESET: "Closed",
-  EPIPE: "Closed"
-}
-
-/** `undefined` where the error says nothing about the connection. */
-const reasonOf = (cause: unknown): ConnectionReason | undefined => {
-  const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown }
-  const text = String(message)
-  if (/before secure TLS connection|does not support SSL|establishing an SSL|certificate/i.test(text)) return "Tls"
-  if (typeof code === "string") {
-    if (reasons[code] !== undefined) return reasons[code]
-    if (/^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH)/.test(code)) return "Tls"
-    if (code.startsWith("E")) return "Other"
-  }
-  return /connection terminated|not queryable/i.test(text) ? "Closed" : undefined
-}
-
-const serverError = (error: Pg.DatabaseError): ServerError => ({
-  severity: error.severity,
-  sqlState: error.code ?? "",
-  message: error.message,
-  detail: error.detail,
-  hint: error.hint,
-  position: error.position,
-  where: error.where,
-  schema: error.schema,
-  table: error.table,
-  column: error.column,
-  dataType: error.dataType,
-  constraint: error.constraint,
-  routine: error.routine
-})
-
-/** SQLSTATE data_exception: what PostgreSQL would say, had the value reached it. */
-const unencodable = (cause: unknown): ServerError => ({
-  sqlState: "22000",
-  message: `a parameter or a value of the result could not be converted: ${cause instanceof Error ? cause.message : String(cause)}`
-})
-
-const errorOf = (config: Resolved, cause: unknown, open: boolean): DsqlStatementError => {
-  const peer = { host: config.host, address: `${config.address}:${config.port}`, user: config.user }
-  if (cause instanceof Pg.DatabaseError) {
-    return fromServerError(serverError(cause), peer, cause)
-  }
-  const reason = reasonOf(cause)
-  return reason === undefined && open
-    ? new DsqlQueryError({ sqlState: "22000", server: unencodable(cause) })
-    : new DsqlConnectionError({ reason: reason ?? "Other", host: peer.host, address: peer.address, cause })
-}
-
 /** How long a goodbye may take. */
 const endTimeout = "1 second"
 
 /** How long undoing a session's settings may take; one round trip. */
 const resetTimeout = "5 seconds"
+
+/**
+ * Bounds what may run where nothing can be interrupted, such as in a finalizer: when the time is over the connection is
+ * destroyed, and with it ends whatever waits for its answer.
+ */
+export const orDestroy =
+  (connection: Pick<Connection, "destroy">, duration: "1 second" | "5 seconds" | "10 seconds") =>
+  <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    Effect.acquireUseRelease(
+      Effect.forkDaemon(Effect.interruptible(Effect.zipRight(Effect.sleep(duration), Effect.sync(connection.destroy)))),
+      () => effect,
+      (watchdog) => Effect.sync(() => watchdog.unsafeInterruptAsFork(watchdog.id()))
+    )
 
 /** `pg` takes the host for SNI and for the check of the certificate; only the TCP connection goes to the address. */
 const socketTo = (address: string): Socket => {
@@ -120,47 +81,67 @@ const makeClient = (config: Resolved, secureContext: SecureContext, token: Redac
     types: config.types
   } as Pg.ClientConfig)
   const internals = client as unknown as Internals
-  // Where an option is missing, `pg` reads PGOPTIONS, PGAPPNAME and the like: the start-up packet holds this, and no more.
+  // Where an option is missing, `pg` reads PGOPTIONS, PGAPPNAME and the like, or its global defaults: the start-up packet
+  // holds this and no more, and no timer of the driver's runs.
   internals.getStartupConf = () => ({
     user: config.user,
     database: config.database,
     application_name: config.applicationName
   })
+  internals.connectionParameters.query_timeout = 0
   return { client, internals }
 }
 
 const makeConnection = (config: Resolved, client: Pg.Client, internals: Internals, socket: Socket) => {
-  let open = false
+  let state: "opening" | "open" | "gone" = "opening"
   let changed = false
+  let beyondReset = false
   const destroy = () => {
-    open = false
+    state = state === "opening" ? state : "gone"
     socket.destroy()
   }
-  const toError = (cause: unknown) => errorOf(config, cause, open)
+  // What an open connection reports is about the statement; whatever is about the connection has closed it first.
+  const toErrors = { opening: dialError, open: statementError, gone: lostError }
+  const toError = (cause: unknown) => toErrors[state](config, cause)
+  const whenReady = (callback: () => void) => {
+    if (state !== "open" || internals.readyForQuery) {
+      return callback()
+    }
+    const done = () => {
+      internals.connection.off("readyForQuery", done).off("end", done)
+      callback()
+    }
+    internals.connection.on("readyForQuery", done).on("end", done)
+  }
   // `RESET ALL` goes back to what came with the start-up packet.
   const reset = Effect.async<void, DsqlStatementError>((resume) => {
     client.query("RESET ALL", (error: Error | null) => resume(error ? Effect.fail(toError(error)) : Effect.void))
-  }).pipe(Effect.timeoutFail({ duration: resetTimeout, onTimeout: () => timeout(config) }))
+  })
+  const goodbye = Effect.async<void>((resume) => client.end(() => resume(Effect.void)))
   const connection: Connection = {
     client,
-    isUsable: () => open && internals.getTransactionStatus() === "I",
-    markChanged: () => {
+    isOpen: () => state === "open",
+    isUsable: () => state === "open" && !beyondReset && internals.getTransactionStatus() === "I",
+    markChanged: (what) => {
       changed = true
+      beyondReset ||= what === "more"
     },
     reset: () => {
       const due = changed
       changed = false
-      return due ? reset : undefined
+      return due ? orDestroy(connection, resetTimeout)(reset) : undefined
     },
+    whenReady,
     destroy,
-    end: Effect.async<void>((resume) => client.end(() => resume(Effect.void))).pipe(
-      Effect.timeoutOption(endTimeout),
-      Effect.ensuring(Effect.sync(destroy))
+    end: Effect.suspend(() =>
+      state === "open"
+        ? Effect.ensuring(orDestroy(connection, endTimeout)(goodbye), Effect.sync(destroy))
+        : Effect.sync(destroy)
     ),
     toError
   }
   const opened = () => {
-    open = true
+    state = "open"
     internals.password = internals.connectionParameters.password = null
   }
   // A connection that breaks while it lies idle is found out at the next checkout.
@@ -168,13 +149,6 @@ const makeConnection = (config: Resolved, client: Pg.Client, internals: Internal
   client.on("end", destroy)
   return { connection, opened }
 }
-
-const timeout = (config: Resolved) =>
-  new DsqlConnectionError({
-    reason: "ConnectTimeout",
-    host: config.host,
-    address: `${config.address}:${config.port}`
-  })
 
 /**
  * Dials, negotiates TLS and logs in. Runs uninterruptibly but for its wait, so that whatever way it ends, either the
@@ -189,6 +163,8 @@ export const dial = (
     const socket = socketTo(config.address)
     const { client, internals } = makeClient(config, secureContext, token, socket)
     const { connection, opened } = makeConnection(config, client, internals, socket)
+    const timeout = () =>
+      new DsqlConnectionError({ reason: "ConnectTimeout", host: config.host, address: addressOf(config) })
     return Effect.async<Connection, DsqlStatementError>((resume) => {
       client.connect((error: Error | null | undefined) => {
         if (error) {
@@ -198,7 +174,7 @@ export const dial = (
         resume(Effect.succeed(connection))
       })
     }).pipe(
-      Effect.timeoutFail({ duration: config.pool.connectTimeout, onTimeout: () => timeout(config) }),
+      Effect.timeoutFail({ duration: config.pool.connectTimeout, onTimeout: timeout }),
       Effect.interruptible,
       Effect.onError(() => Effect.sync(connection.destroy))
     )

@@ -3,14 +3,14 @@ import type * as SqlConnection from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { QueryResult } from "pg"
-import Cursor from "pg-cursor"
 import type { Connection } from "../Connection.js"
 import type { DsqlError, DsqlStatementError } from "../Errors.js"
+import { DsqlConnectionError, DsqlUnavailableError } from "../Errors.js"
+import { openCursor } from "./cursor.js"
 
 type Rows = ReadonlyArray<Record<string, unknown>>
 type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
@@ -21,25 +21,48 @@ type Results = QueryResult | Array<QueryResult>
 /** How a session comes to a connection: its own, or one of the pool's for each statement. */
 export interface Source {
   readonly use: <A>(f: (connection: Connection) => Effect.Effect<A, DsqlError>) => Effect.Effect<A, DsqlError>
+  /** Whether statements are transactions of their own. */
+  readonly autocommit: boolean
   /** A connection for a stream alone; a session with one connection has none to spare. */
   readonly reserve?: Effect.Effect<Connection, DsqlError, Scope.Scope> | undefined
 }
 
-/** Statements on one connection take turns; the driver would queue them too, but could not take one back. */
-export const oneByOne = (connection: Connection): Source => {
+/**
+ * Statements on one connection take turns; the driver would queue them too, but could not take one back. Whether the
+ * session has ended is looked at when a statement's turn has come, since that may have happened while it waited.
+ */
+export const oneByOne = (connection: Connection, autocommit: boolean, ended: () => DsqlError | undefined): Source => {
   const turn = Effect.unsafeMakeSemaphore(1)
-  return { use: (f) => turn.withPermits(1)(Effect.suspend(() => f(connection))) }
+  return {
+    autocommit,
+    use: (f) =>
+      turn.withPermits(1)(
+        Effect.suspend(() => {
+          const error = ended()
+          return error === undefined ? f(connection) : Effect.fail(error)
+        })
+      )
+  }
 }
-
-/** As many rows as `@effect/sql-pg` fetches at a time. */
-const rowsPerFetch = 128
 
 export const toSqlError = (cause: DsqlError): SqlError => new SqlError({ cause, message: cause.message })
 
 /** A SET shows by its command tag, `set_config` hides in a SELECT. */
-const changesSession = (text: string, results: Results): boolean =>
-  /set_config/i.test(text) ||
-  (Array.isArray(results) ? results.some((result) => result.command === "SET") : results.command === "SET")
+const changesSettings = (text: string, commands: ReadonlyArray<string>): boolean =>
+  commands.includes("SET") || /set_config/i.test(text)
+
+/** `RESET ALL` leaves the role and prepared statements as they are. */
+const changesMore = (text: string, commands: ReadonlyArray<string>): boolean =>
+  commands.includes("PREPARE") || /\b(?:role|authorization)\b/i.test(text)
+
+const noteChanges = (connection: Connection, text: string, commands: ReadonlyArray<string>): void => {
+  if (changesSettings(text, commands) || commands.includes("PREPARE")) {
+    connection.markChanged(changesMore(text, commands) ? "more" : "settings")
+  }
+}
+
+const commandsOf = (results: Results): ReadonlyArray<string> =>
+  Array.isArray(results) ? results.map((result) => result.command) : [results.command]
 
 export const query = (
   connection: Connection,
@@ -48,15 +71,18 @@ export const query = (
   rowMode?: "array"
 ): Effect.Effect<Results, DsqlStatementError> =>
   Effect.async((resume) => {
+    let failed = false
     connection.client.query(
       { text, values: values as Array<unknown>, rowMode: rowMode! },
       (error: Error | null, results: Results) => {
+        if (failed) return
         if (error) {
-          return resume(Effect.fail(connection.toError(error)))
+          failed = true
+          const failure = Effect.fail(connection.toError(error))
+          // The driver calls back before the server has said in which state the failure left the transaction.
+          return connection.whenReady(() => resume(failure))
         }
-        if (changesSession(text, results)) {
-          connection.markChanged()
-        }
+        noteChanges(connection, text, commandsOf(results))
         resume(Effect.succeed(results))
       }
     )
@@ -66,27 +92,18 @@ export const query = (
 const rowsOf = (results: Results): Rows =>
   Array.isArray(results) ? results.map((result) => result.rows as unknown as Record<string, unknown>) : results.rows
 
-const fetch = (connection: Connection, cursor: Cursor): Effect.Effect<Rows, DsqlStatementError> =>
-  Effect.async((resume) => {
-    cursor.read(rowsPerFetch, (error: Error | null | undefined, rows: Rows) => {
-      resume(error ? Effect.fail(connection.toError(error)) : Effect.succeed(rows))
-    })
-    return Effect.sync(connection.destroy)
-  })
+/** Outside of a transaction a statement commits by itself, so when its answer is lost, so is its outcome. */
+const ofAutocommit = (error: DsqlError): DsqlError => {
+  if (error._tag === "DsqlConnectionError" && error.reason === "Closed") {
+    const { address, cause, host, reason, sqlState } = error
+    return new DsqlConnectionError({ address, cause, host, reason, sqlState, outcomeUnknown: true })
+  }
+  return error._tag === "DsqlUnavailableError"
+    ? new DsqlUnavailableError({ server: error.server, outcomeUnknown: true })
+    : error
+}
 
-/** A portal that was not read to its end is closed; what cannot be closed at once takes its connection with it. */
-const closeCursor = (connection: Connection, cursor: Cursor) =>
-  Effect.async<void>((resume) => cursor.close(() => resume(Effect.void))).pipe(
-    Effect.timeout("1 second"),
-    Effect.interruptible,
-    Effect.exit,
-    Effect.map((exit) => {
-      if (Exit.isFailure(exit)) {
-        connection.destroy()
-      }
-    })
-  )
-
+/** On a connection of the pool, outside of any transaction. */
 const stream = (
   reserve: Effect.Effect<Connection, DsqlError, Scope.Scope>,
   text: string,
@@ -95,23 +112,14 @@ const stream = (
   Stream.unwrapScoped(
     Effect.gen(function* () {
       const connection = yield* reserve
-      let ended = false
-      const cursor = yield* Effect.acquireRelease(
-        Effect.sync(() => connection.client.query(new Cursor(text, values as Array<unknown>))),
-        (cursor) => (ended ? Effect.void : closeCursor(connection, cursor))
-      )
+      noteChanges(connection, text, [])
+      const cursor = yield* Effect.acquireRelease(openCursor(connection, text, values), (cursor) => cursor.close)
       return Stream.repeatEffectChunkOption(
-        fetch(connection, cursor).pipe(
-          Effect.tapError(() => Effect.sync(() => (ended = true))),
-          Effect.mapError(Option.some),
-          Effect.flatMap((rows) => {
-            if (rows.length > 0) {
-              return Effect.succeed(Chunk.unsafeFromArray(rows))
-            }
-            ended = true
-            return Effect.fail(Option.none())
-          })
-        )
+        Effect.matchEffect(cursor.fetch, {
+          onFailure: (error) => Effect.fail(Option.some(ofAutocommit(error))),
+          onSuccess: (rows) =>
+            rows.length === 0 ? Effect.fail(Option.none()) : Effect.succeed(Chunk.unsafeFromArray(rows))
+        })
       )
     })
   )
@@ -122,7 +130,10 @@ export class Session implements SqlConnection.Connection {
 
   private query(text: string, values: ReadonlyArray<unknown>, rowMode?: "array"): Effect.Effect<Results, SqlError> {
     return Effect.mapError(
-      this.source.use((connection) => query(connection, text, values, rowMode)),
+      this.source.use((connection) => {
+        const results = query(connection, text, values, rowMode)
+        return this.source.autocommit ? Effect.mapError(results, ofAutocommit) : results
+      }),
       toSqlError
     )
   }

@@ -1,10 +1,10 @@
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { existsSync, readFileSync, statSync } from "node:fs"
 import { createServer } from "node:net"
 import { dirname } from "node:path"
 import { fileURLToPath } from "node:url"
-import { describe, expect, it } from "vitest"
+import { afterEach, describe, expect, it } from "vitest"
 import { type Cluster, startCluster } from "../../src/local/cluster.js"
 import { processesWith } from "../support/processes.js"
 import { connect, dialTcp, eventually, withClient } from "./support.js"
@@ -90,12 +90,19 @@ describe("a cluster", () => {
 
 describe("the process of a cluster", () => {
   const program = fileURLToPath(new URL("clusterProcess.ts", import.meta.url))
+  const children: Array<ChildProcess> = []
+
+  // Those of a test that failed half-way.
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill("SIGKILL")
+  })
 
   /** Runs a program that starts a cluster and does `then`; gives its folder and port once it is up. */
   const run = async (then: string) => {
     const child = spawn(process.execPath, ["--import", "tsx", program, then], {
       stdio: ["ignore", "pipe", then === "throw" ? "ignore" : "inherit"]
     })
+    children.push(child)
     const exited = once(child, "exit")
     const [line] = (await once(child.stdout, "data")) as [Buffer]
     const { folder, port } = JSON.parse(line.toString()) as { folder: string; port: number }
