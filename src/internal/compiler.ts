@@ -11,10 +11,11 @@ const escape = Statement.defaultEscape('"')
 
 /**
  * JSON is written here because the driver would make an SQL array of an array and send a string as it is, neither of which
- * is JSON. `null` stays SQL's NULL, as in `@effect/sql-pg`.
+ * is JSON. The driver asks for it when it sends, so that what JSON cannot hold fails like any other parameter. `null` stays
+ * SQL's NULL, as in `@effect/sql-pg`.
  */
-const encodeJson = (value: unknown): string | null =>
-  value === null || value === undefined ? null : JSON.stringify(value)
+const encodeJson = (value: unknown): { readonly toPostgres: () => string } | null =>
+  value === null || value === undefined ? null : { toPostgres: () => JSON.stringify(value) }
 
 export const makeCompiler = ({ transformJson, transformQueryNames }: FunctionOptions): Statement.Compiler => {
   const transformName = transformQueryNames ?? ((name: string) => name)
