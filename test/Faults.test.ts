@@ -11,14 +11,14 @@ const live = { excludeTestServices: true, timeout: "60 seconds" } as const
 const soon = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.timeoutFail(effect, { duration: "8 seconds", onTimeout: () => new Error("it hangs") })
 
-/** A TCP proxy in front of the cluster that can stop to pass on what the server says. */
+/** A TCP proxy in front of the cluster, to have the network fail in every way. */
 const makeProxy = Effect.gen(function* () {
   const cluster = yield* DsqlLocal
   const sockets = new Set<Socket>()
   const upstreams = new Set<Socket>()
   const server = yield* Effect.acquireRelease(
     Effect.async<ReturnType<typeof createServer>>((resume) => {
-      const server = createServer((socket) => {
+      const server = createServer({ allowHalfOpen: true }, (socket) => {
         const upstream = new Socket().connect(cluster.port, cluster.hostaddr)
         sockets.add(socket)
         upstreams.add(upstream)
@@ -37,9 +37,15 @@ const makeProxy = Effect.gen(function* () {
   return {
     options: { ...cluster.options, port },
     credentials: DsqlAuth.layerStatic(cluster.credentials),
+    /** Passes on no more of what the server says. */
     silence: Effect.sync(() => {
       for (const upstream of upstreams) upstream.unpipe().pause()
     }),
+    /** Takes no more notice of either side, not even of their closing. */
+    freeze: Effect.sync(() => {
+      for (const socket of [...sockets, ...upstreams]) socket.unpipe().pause()
+    }),
+    /** Closes the connections abruptly. */
     cut: Effect.sync(() => {
       for (const socket of sockets) socket.destroy()
     })
@@ -74,7 +80,7 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
       const proxy = yield* makeProxy
       const scope = yield* Scope.make()
       yield* Layer.buildWithScope(clientOf(proxy), scope)
-      yield* proxy.silence
+      yield* proxy.freeze
       yield* soon(Scope.close(scope, Exit.void))
     })
   )
