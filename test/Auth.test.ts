@@ -185,6 +185,35 @@ describe("DsqlToken", () => {
     })
   )
 
+  it.scoped("is not wedged by an interruption at any step of getting it", () =>
+    Effect.gen(function* () {
+      for (let step = 0; step < 60; step++) {
+        const { get } = yield* tokens(() => Effect.as(Effect.yieldNow(), Redacted.make("token")))
+        // The fiber yields after every few operations, so that each moment is one to be interrupted at.
+        const caller = yield* Effect.fork(Effect.withMaxOpsBeforeYield(get, 4))
+        for (let i = 0; i < step; i++) yield* Effect.yieldNow()
+        yield* Fiber.interrupt(caller)
+        const again = yield* get.pipe(Effect.timeoutOption("1 second"), Effect.fork)
+        for (let i = 0; i < 200; i++) yield* Effect.yieldNow()
+        assert.isTrue((yield* Fiber.poll(again))._tag === "Some", `hangs after an interruption at step ${step}`)
+      }
+    })
+  )
+
+  it.scoped("goes on being renewed after a signer or provider has thrown", () =>
+    Effect.gen(function* () {
+      const { sign, signed } = yield* makeSigner
+      let broken = false
+      const { get } = yield* tokens((request) => (broken ? Effect.die("a bug of the signer") : sign(request)))
+      yield* get
+      broken = true
+      yield* TestClock.adjust("14 minutes")
+      broken = false
+      yield* TestClock.adjust("1 hour")
+      assert.isAtLeast(signed.length, 5)
+    })
+  )
+
   it.effect("fails rather than hangs once its layer is gone", () =>
     Effect.gen(function* () {
       const { sign } = yield* makeSigner
@@ -263,6 +292,44 @@ describe("DsqlCredentials", () => {
       assert(error._tag === "DsqlCredentialsError")
       assert.strictEqual(error.reason, "ProviderFailed")
       assert.strictEqual(error.cause, cause)
+    })
+  )
+
+  it.scoped("that are no credentials are refused before anything is signed", () =>
+    Effect.gen(function* () {
+      const { sign, signed } = yield* makeSigner
+      const wrong: ReadonlyArray<unknown> = [
+        undefined,
+        {},
+        { accessKeyId: "", secretAccessKey: "secret" },
+        { accessKeyId: "id", secretAccessKey: "secret", expiration: "2030-01-01T00:00:00Z" },
+        { accessKeyId: "id", secretAccessKey: "secret", expiration: new Date(NaN) }
+      ]
+      for (const value of wrong) {
+        const provider = async () => value as Awaited<ReturnType<DsqlAuth.Provider>>
+        const { get } = yield* tokens(sign, {}, DsqlAuth.layerProvider(provider))
+        const error = yield* Effect.flip(get)
+        assert(error._tag === "DsqlCredentialsError")
+        assert.strictEqual(error.reason, "ProviderFailed")
+      }
+      const { get } = yield* tokens(sign, {}, DsqlAuth.layerStatic({ ...credentials, expiration: 0 }))
+      const expired = yield* Effect.flip(get)
+      assert(expired._tag === "DsqlCredentialsError")
+      assert.strictEqual(expired.reason, "Expired")
+      assert.strictEqual(signed.length, 0)
+    })
+  )
+
+  it.scoped("go on serving near their end while the provider fails", () =>
+    Effect.gen(function* () {
+      const { provider, state } = yield* makeProvider
+      const { get } = yield* Effect.provide(DsqlAuth.DsqlCredentials, DsqlAuth.layerProvider(provider))
+      const first = yield* get
+      state.failing = true
+      yield* TestClock.adjust("50 seconds")
+      assert.strictEqual(yield* get, first)
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* Effect.flip(get)).reason, "ProviderFailed")
     })
   )
 

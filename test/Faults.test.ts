@@ -9,7 +9,7 @@ import { createServer, Socket, type AddressInfo } from "node:net"
 const live = { excludeTestServices: true, timeout: "60 seconds" } as const
 
 const soon = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.timeoutFail(effect, { duration: "8 seconds", onTimeout: () => new Error("it hangs") })
+  Effect.timeoutFail(Effect.disconnect(effect), { duration: "8 seconds", onTimeout: () => new Error("it hangs") })
 
 /** A TCP proxy in front of the cluster, to have the network fail in every way. */
 const makeProxy = Effect.gen(function* () {

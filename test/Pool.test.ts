@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Scope, TestClock } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Scope, TestClock } from "effect"
 import * as Pool from "../src/Pool.js"
 
 interface Item {
@@ -137,6 +137,15 @@ describe("Pool", () => {
       assert.strictEqual(world.dialling, 0)
       world.refuse = false
       assert.strictEqual(yield* pool.use(idOf), 1)
+    })
+  )
+
+  it.scoped("passes on a dial that interrupts itself, instead of dialling for ever", () =>
+    Effect.gen(function* () {
+      const { make } = makeWorld()
+      const pool = yield* make({ open: Effect.interrupt })
+      const exit = yield* Effect.exit(pool.use(idOf))
+      assert(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause))
     })
   )
 
