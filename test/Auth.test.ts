@@ -190,7 +190,7 @@ describe("DsqlToken", () => {
       for (let step = 0; step < 60; step++) {
         const { get } = yield* tokens(() => Effect.as(Effect.yieldNow(), Redacted.make("token")))
         // The fiber yields after every few operations, so that each moment is one to be interrupted at.
-        const caller = yield* Effect.fork(Effect.withMaxOpsBeforeYield(get, 4))
+        const caller = yield* Effect.fork(Effect.withMaxOpsBeforeYield(get, 16))
         for (let i = 0; i < step; i++) yield* Effect.yieldNow()
         yield* Fiber.interrupt(caller)
         const again = yield* get.pipe(Effect.timeoutOption("1 second"), Effect.fork)
