@@ -54,7 +54,10 @@ export type Provider = () => Promise<{
  */
 export class DsqlCredentials extends Context.Tag("effect-dsql/DsqlCredentials")<
   DsqlCredentials,
-  { readonly get: Effect.Effect<Credentials, DsqlCredentialsError> }
+  {
+    /** Credentials that have not expired. */
+    readonly get: Effect.Effect<Credentials, DsqlCredentialsError>
+  }
 >() {}
 
 /**
@@ -66,7 +69,10 @@ export class DsqlCredentials extends Context.Tag("effect-dsql/DsqlCredentials")<
  */
 export class DsqlToken extends Context.Tag("effect-dsql/DsqlToken")<
   DsqlToken,
-  { readonly get: Effect.Effect<Redacted.Redacted, DsqlCredentialsError | DsqlTokenError> }
+  {
+    /** A token that a login can begin with now. */
+    readonly get: Effect.Effect<Redacted.Redacted, DsqlCredentialsError | DsqlTokenError>
+  }
 >() {}
 
 // ---------------------------------------------------------------------------------------------------- credentials

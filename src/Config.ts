@@ -18,8 +18,7 @@ import { DsqlConfigError, DsqlRegionError } from "./Errors.js"
 import { version } from "./internal/version.js"
 
 /**
- * TLS is always on and always verified (at least TLS 1.2); this only says how it starts and whom to trust besides the
- * system's certificate authorities.
+ * TLS is always on and always verified (at least TLS 1.2); this only says how it starts and whom to trust.
  *
  * @since 0.1.0
  * @category models
@@ -32,7 +31,7 @@ export interface TlsOptions {
   readonly negotiation?: "direct" | "postgres" | undefined
   /** Certificate authorities to trust **instead of** the system's, as PEM text. Needed for the local cluster. */
   readonly ca?: string | undefined
-  /** The same, as path of a PEM file, read when the layer is built. */
+  /** The same, as path of a PEM file, read when the layer is built. Not together with `ca`. */
   readonly caFile?: string | undefined
 }
 
@@ -85,11 +84,16 @@ export interface DataOptions {
   readonly region?: string | undefined
   /** AWS profile for the default credentials. Default: the provider chain of the AWS SDK. */
   readonly profile?: string | undefined
-  /** How long a token is valid. Default 15 minutes, 1 second to 7 days (the limits of SigV4 presigned URLs). */
+  /**
+   * How long a token is valid, in whole seconds. Default 15 minutes, 1 second to 7 days (the limits of SigV4 presigned
+   * URLs).
+   */
   readonly tokenDuration?: Duration.DurationInput | undefined
   /** Your program's name, put in front of this package's own in `application_name`. At most 64 bytes together. */
   readonly applicationName?: string | undefined
+  /** How TLS starts and whom it trusts. Default: at once, the system's certificate authorities. */
   readonly tls?: TlsOptions | undefined
+  /** Limits of the connection pool. */
   readonly pool?: PoolOptions | undefined
   /** `true` opens no connection when the layer is built; wrong settings then fail at the first statement. Default `false`. */
   readonly lazy?: boolean | undefined

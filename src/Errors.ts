@@ -521,8 +521,8 @@ export const isRetryable = (u: unknown): boolean => {
 }
 
 /**
- * Lifts our error out of a `SqlError` into the typed channel, so that `Effect.catchTag("DsqlConflictError", …)` works. A
- * `SqlError` with another cause (a stock client's) stays what it is.
+ * Lifts our error out of a `SqlError` into the typed channel, so that `Effect.catchTag("DsqlConflictError", …)` works. The
+ * type still holds `SqlError`, for one with another cause (a stock client's): that stays what it is.
  *
  * @example
  * import { SqlClient } from "@effect/sql"

@@ -163,7 +163,10 @@ export class DsqlLocal extends Context.Tag("effect-dsql/DsqlLocal")<DsqlLocal, L
       )
     )
 
-  /** A cluster and a client of it. */
+  /**
+   * A cluster and a client of it. In `layer(…)` of `@effect/vitest` pass `{ excludeTestServices: true }`: the test clock
+   * stands still, and with it every timeout of real connections, and the limit on how fast they are opened.
+   */
   static readonly layerLive = (
     options?: LocalOptions,
     clientOptions?: Partial<Options>

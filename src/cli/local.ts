@@ -5,12 +5,14 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import * as Auth from "../Auth.js"
 import type { LocalCluster } from "../Local.js"
 import * as Local from "../Local.js"
 
 const port = Options.integer("port").pipe(
   Options.withDescription("Port on 127.0.0.1. Default: any free one."),
+  Options.withSchema(Schema.Int.pipe(Schema.between(0, 65535))),
   Options.optional
 )
 
@@ -48,11 +50,15 @@ export DSQL_PORT='${cluster.port}'
 export DSQL_SSLROOTCERT='${cluster.caFile}'
 export AWS_ACCESS_KEY_ID='${cluster.credentials.accessKeyId}'
 export AWS_SECRET_ACCESS_KEY='${Redacted.value(cluster.credentials.secretAccessKey)}'
-unset AWS_SESSION_TOKEN AWS_PROFILE
+unset AWS_SESSION_TOKEN AWS_PROFILE DSQL_PROFILE DSQL_REGION DSQL_USER DSQL_DATABASE
 
 For psql (the token is valid for 7 days):
 
-PGPASSWORD='${Redacted.value(token)}' psql 'host=${cluster.endpoint} hostaddr=${cluster.hostaddr} port=${cluster.port} user=${cluster.user} dbname=${cluster.database} sslmode=verify-full sslrootcert=${cluster.caFile}'`
+PGPASSWORD='${Redacted.value(token)}' psql 'host=${cluster.endpoint} hostaddr=${cluster.hostaddr} port=${cluster.port} user=${cluster.user} dbname=${cluster.database} sslmode=verify-full sslrootcert=${cluster.caFile}'
+
+To leave it again:
+
+unset DSQL_HOST DSQL_HOSTADDR DSQL_PORT DSQL_SSLROOTCERT AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY`
 
 const signFor = (cluster: LocalCluster) =>
   Auth.sign({
@@ -83,5 +89,7 @@ export const local = Command.make("local", { port, json }, ({ json, port }) =>
     return yield* Effect.never
   }).pipe(Effect.scoped)
 ).pipe(
-  Command.withDescription("Runs a cluster on this machine that demands verified TLS and real tokens, like the service.")
+  Command.withDescription(
+    "Runs a cluster on this machine that demands verified TLS and real tokens, like the service, and prints how to reach it: what to export for DsqlLive, and a line for psql. Its data is gone when it ends."
+  )
 )

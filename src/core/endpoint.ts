@@ -31,12 +31,12 @@ export const parseHost = (text: string): Host => {
   }
   if (host === "localhost" || ipPattern.test(host)) {
     return invalid(
-      "the host names the cluster and is what the token is signed for; to dial an address of your own (a local cluster, a tunnel), keep the cluster's endpoint as host and put the address into hostaddr"
+      "the host names the cluster and is what the token is signed for; to dial an address of your own (a local cluster, a tunnel), keep the cluster's endpoint as host and put the address into hostaddr (DSQL_HOSTADDR)"
     )
   }
   if (host.includes("vpce")) {
     return invalid(
-      "a vpce- name cannot be verified by the cluster's certificate; use the endpoint <cluster id>.dsql-<suffix>.<region>.on.aws as host and, where private DNS is off, the vpce- name as hostaddr"
+      "a vpce- name cannot be verified by the cluster's certificate; use the endpoint <cluster id>.dsql-<suffix>.<region>.on.aws as host and, where private DNS is off, the vpce- name as hostaddr (DSQL_HOSTADDR)"
     )
   }
   if (!host.includes(".")) {

@@ -32,6 +32,8 @@ trap quit TERM INT HUP
 ( trap - TERM INT HUP; while read -r line <&3; do :; done; quit ) >/dev/null 2>&1 &
 watcher=$!
 exec 3<&-
+wait "$server"
+status=$?
 # A wait that a trapped signal interrupts has to be taken up again.
 while kill -0 "$server" 2>/dev/null; do wait "$server"; status=$?; done
 kill "$watcher" 2>/dev/null
