@@ -63,7 +63,7 @@ export const errorFields = (body: Buffer): ReadonlyMap<string, string> =>
       .map((field) => [field.slice(0, 1), field.slice(1)])
   )
 
-export const authenticationCleartextPassword = message("R", int32(3))
+export const authenticationCleartextPassword: Buffer = message("R", int32(3))
 
 /** Tells that of the 3.x protocols and their options only plain 3.0 is spoken. */
 export const negotiateProtocolVersion = (unknownOptions: ReadonlyArray<string>): Buffer =>
