@@ -36,7 +36,7 @@ wait "$server"
 status=$?
 # A wait that a trapped signal interrupts has to be taken up again.
 while kill -0 "$server" 2>/dev/null; do wait "$server"; status=$?; done
-kill "$watcher" 2>/dev/null
-wait "$watcher"
+# Not TERM: one that comes before the subshell has put its traps aside would be lost, and the wait would not end.
+{ kill -KILL "$watcher"; wait "$watcher"; } 2>/dev/null
 finish "$status"
 `
