@@ -201,7 +201,8 @@ const transactionAdvice = {
   Aborted:
     "The server rolled back at COMMIT, because a statement of the transaction had failed; look at that statement's error.",
   NestedFailure: "A nested transaction failed. DSQL has no savepoints, so the outer one cannot commit either.",
-  Finished: "A statement ran after its transaction had ended; await every fiber inside the transaction.",
+  Finished:
+    "A statement ran after its transaction, or the scope of its reserved connection, had ended; await every fiber inside of it.",
   InsideTransaction: "This may not run inside a transaction."
 } as const
 

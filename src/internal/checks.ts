@@ -1,0 +1,138 @@
+/** What each option must be, and what is said when it is not. */
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import type { DataOptions, Resolved, TlsOptions } from "../Config.js"
+import { endpointOf, isRegion, parseHost } from "../core/endpoint.js"
+import { DsqlConfigError, DsqlRegionError } from "../Errors.js"
+import { version } from "./version.js"
+
+type Failure = DsqlConfigError | DsqlRegionError
+
+const invalid = (option: string, detail: string) => new DsqlConfigError({ reason: "InvalidOption", option, detail })
+
+export const missingHost = (option: string) =>
+  new DsqlConfigError({
+    reason: "Missing",
+    option,
+    detail: "is not set. Set it to the cluster's endpoint or id (DSQL_HOST in the environment)"
+  })
+
+/** A length of time between two bounds, both included. */
+export const duration = (
+  option: string,
+  input: Duration.DurationInput | undefined,
+  otherwise: Duration.DurationInput,
+  bounds: { readonly least: Duration.DurationInput; readonly most: Duration.DurationInput }
+): Either.Either<Duration.Duration, DsqlConfigError> => {
+  const value = Duration.decodeUnknown(input ?? otherwise)
+  if (Option.isSome(value) && Duration.between(value.value, { minimum: bounds.least, maximum: bounds.most })) {
+    return Either.right(value.value)
+  }
+  const [least, most] = [bounds.least, bounds.most].map(Duration.format)
+  const got = Option.isSome(value) ? Duration.format(value.value) : JSON.stringify(input)
+  return Either.left(
+    invalid(
+      option,
+      `must be a duration from ${least} to ${most}, such as "15 minutes" (a number is milliseconds), not ${got}`
+    )
+  )
+}
+
+/** The life of a token is written into it in whole seconds. */
+export const tokenDuration = (
+  input: Duration.DurationInput | undefined
+): Either.Either<Duration.Duration, DsqlConfigError> =>
+  Either.flatMap(duration("tokenDuration", input, "15 minutes", { least: "1 second", most: "7 days" }), (value) =>
+    Duration.toMillis(value) % 1000 === 0
+      ? Either.right(value)
+      : Either.left(invalid("tokenDuration", `must be whole seconds, not ${Duration.format(value)}`))
+  )
+
+export const integer = (
+  option: string,
+  value: number,
+  least: number,
+  most: number
+): Either.Either<number, DsqlConfigError> =>
+  Number.isInteger(value) && value >= least && value <= most
+    ? Either.right(value)
+    : Either.left(invalid(option, `must be a whole number from ${least} to ${most}, not ${value}`))
+
+/** Start-up parameters end with a NUL, so one inside of a value would begin a parameter of its own. */
+export const text = (option: string, value: string): Either.Either<string, DsqlConfigError> => {
+  const trimmed = value.trim()
+  return trimmed !== "" && !trimmed.includes("\0")
+    ? Either.right(trimmed)
+    : Either.left(invalid(option, "must not be empty or contain NUL"))
+}
+
+export const hostaddr = (value: string): Either.Either<string, DsqlConfigError> =>
+  Either.flatMap(text("hostaddr", value), (trimmed) => {
+    const address = trimmed.replace(/^\[(.*)\]$/, "$1")
+    return /^[^:]+:\d+$/.test(address)
+      ? Either.left(invalid("hostaddr", `"${address}" holds a port; that goes into the port option`))
+      : Either.right(address)
+  })
+
+export const tls = (options: TlsOptions = {}): Either.Either<Resolved["tls"], DsqlConfigError> =>
+  options.ca !== undefined && options.caFile !== undefined
+    ? Either.left(invalid("tls", "takes ca or caFile, not both"))
+    : Either.right({ negotiation: options.negotiation ?? "direct", ca: options.ca, caFile: options.caFile })
+
+const ownName = `effect-dsql/${version}`
+
+/** The limit is the service's (AWS connectors, `aurora-dsql-util.ts`). */
+export const applicationName = (prefix: string | undefined): Either.Either<string, DsqlConfigError> => {
+  if (prefix === undefined) {
+    return Either.right(ownName)
+  }
+  return Either.flatMap(text("applicationName", prefix), (trimmed) => {
+    const name = `${trimmed}:${ownName}`
+    return Buffer.byteLength(name) <= 64
+      ? Either.right(name)
+      : Either.left(invalid("applicationName", `must leave "${name}" within 64 bytes`))
+  })
+}
+
+export const target = (
+  options: DataOptions,
+  environmentRegion: string | undefined
+): Either.Either<{ readonly host: string; readonly clusterId: string; readonly region: string }, Failure> => {
+  // `process.env.X!` compiles and is undefined all the same.
+  if (typeof options.host !== "string" || options.host.trim() === "") {
+    return Either.left(missingHost("host"))
+  }
+  const parsed = parseHost(options.host)
+  if (parsed.kind === "invalid") {
+    return Either.left(
+      new DsqlConfigError({
+        reason: "InvalidHost",
+        option: "host",
+        detail: `"${options.host}" is not a cluster: ${parsed.why}.`
+      })
+    )
+  }
+  if (options.region !== undefined && !isRegion(options.region)) {
+    return Either.left(invalid("region", `"${options.region}" is not an AWS region; one looks like us-east-1`))
+  }
+  if (parsed.kind === "endpoint") {
+    return options.region === undefined || options.region === parsed.region
+      ? Either.right(parsed)
+      : Either.left(
+          new DsqlRegionError({
+            reason: "Mismatch",
+            host: parsed.host,
+            region: options.region,
+            hostRegion: parsed.region
+          })
+        )
+  }
+  const region = options.region ?? environmentRegion
+  if (region === undefined) {
+    return Either.left(new DsqlRegionError({ reason: "Missing", host: parsed.clusterId }))
+  }
+  return isRegion(region)
+    ? Either.right({ host: endpointOf(parsed.clusterId, region), clusterId: parsed.clusterId, region })
+    : Either.left(invalid("AWS_REGION", `"${region}" is not an AWS region; one looks like us-east-1`))
+}
