@@ -171,7 +171,9 @@ layer(DsqlLocal.layerLive(), live)("Client", (it) => {
           )
           assert.strictEqual(Chunk.size(rows), 3)
         }
-        assert.strictEqual(yield* backends, before)
+        // More rounds than the pool has connections, so one that is not given back would be missed; backends of earlier
+        // tests may still be on their way out of the first count.
+        assert.isAtMost(yield* backends, before)
       })
     )
 
