@@ -108,26 +108,22 @@ export const layerProvider = (provider: Provider): Layer.Layer<DsqlCredentials> 
 export const layerStatic = (credentials: Credentials): Layer.Layer<DsqlCredentials> =>
   Layer.succeed(DsqlCredentials, { get: refuseExpired(credentials) })
 
-type SdkProviders = typeof import("@aws-sdk/credential-providers")
-
-/** One provider for the layer's life: a chain made anew for every token would ask the metadata service anew. */
-const fromSdk = (make: (sdk: SdkProviders) => Provider, profile: string | undefined) =>
-  Effect.flatMap(Effect.cached(Effect.map(sdkProviders, make)), (provider) => credentialsFrom(provider, profile))
-
 /**
- * The default chain falls through to the metadata service when a profile is missing; a named profile must fail. The region
- * is for the services that either may ask, such as STS for an assumed role.
+ * One provider for the layer's life: a chain made anew for every token would ask the metadata service anew. The default
+ * chain falls through to that service when a profile is missing; a named profile must fail. The region is for the services
+ * that either may ask, such as STS for an assumed role.
  */
 const fromProfileOrChain = (profile: string | undefined) =>
-  Effect.flatMap(DsqlConfig, ({ region }) =>
-    fromSdk(
-      (sdk) =>
-        profile === undefined
-          ? sdk.fromNodeProviderChain({ clientConfig: { region } })
-          : sdk.fromIni({ profile, clientConfig: { region } }),
-      profile
+  Effect.gen(function* () {
+    const { region } = yield* DsqlConfig
+    const clientConfig = { region }
+    const provider = yield* Effect.cached(
+      Effect.map(sdkProviders, (sdk) =>
+        profile === undefined ? sdk.fromNodeProviderChain({ clientConfig }) : sdk.fromIni({ profile, clientConfig })
+      )
     )
-  )
+    return yield* credentialsFrom(provider, profile)
+  })
 
 /**
  * Credentials of a profile in `~/.aws/config` or `~/.aws/credentials`: keys, SSO, assumed role, process or web identity.

@@ -15,9 +15,9 @@ import { createSecureContext } from "node:tls"
 import { DsqlToken } from "./Auth.js"
 import { DsqlConfig, type Resolved } from "./Config.js"
 import type { DsqlConnectError } from "./Errors.js"
-import { DsqlConfigError, DsqlConnectionError } from "./Errors.js"
+import { DsqlConfigError } from "./Errors.js"
 import { dial, type Connection } from "./internal/dial.js"
-import { addressOf } from "./internal/driverError.js"
+import { networkError } from "./internal/driverError.js"
 import * as Pool from "./Pool.js"
 
 export type { Connection } from "./internal/dial.js"
@@ -94,9 +94,6 @@ export const make: Effect.Effect<
   const secureContext = yield* secureContextFor(config.tls)
   const limit = yield* RateLimiter.make(connectRate)
 
-  const failure = (reason: "AcquireTimeout" | "PoolClosed") => () =>
-    new DsqlConnectionError({ reason, host: config.host, address: addressOf(config) })
-
   const open = Effect.interruptible(limit(token.get)).pipe(
     Effect.flatMap((token) => dial(config, secureContext, token)),
     Effect.withSpan("DsqlConnection.open", {
@@ -118,8 +115,8 @@ export const make: Effect.Effect<
     idleTimeout: Duration.toMillis(config.pool.idleTimeout),
     maxLifetime: Duration.toMillis(config.pool.maxLifetime),
     acquireTimeout: Duration.toMillis(config.pool.acquireTimeout),
-    onAcquireTimeout: failure("AcquireTimeout"),
-    onClosed: failure("PoolClosed")
+    onAcquireTimeout: () => networkError(config, "AcquireTimeout"),
+    onClosed: () => networkError(config, "PoolClosed")
   })
 
   if (!config.lazy) {

@@ -1,4 +1,5 @@
 /** One connection: dialled, TLS negotiated, logged in; what it has been through, and how it ends. */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { EventEmitter } from "node:events"
@@ -7,8 +8,7 @@ import type { SecureContext } from "node:tls"
 import * as Pg from "pg"
 import type { Resolved } from "../Config.js"
 import type { DsqlStatementError } from "../Errors.js"
-import { DsqlConnectionError } from "../Errors.js"
-import { addressOf, dialError, lostError, statementError } from "./driverError.js"
+import { dialError, lostError, networkError, statementError } from "./driverError.js"
 
 /** The part of a `pg.Client` that its types leave out. */
 interface Internals {
@@ -52,7 +52,7 @@ const resetTimeout = "5 seconds"
  * destroyed, and with it ends whatever waits for its answer.
  */
 export const orDestroy =
-  (connection: Pick<Connection, "destroy">, duration: "1 second" | "5 seconds" | "10 seconds") =>
+  (connection: Pick<Connection, "destroy">, duration: Duration.DurationInput) =>
   <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.acquireUseRelease(
       Effect.forkDaemon(Effect.interruptible(Effect.zipRight(Effect.sleep(duration), Effect.sync(connection.destroy)))),
@@ -163,8 +163,6 @@ export const dial = (
     const socket = socketTo(config.address)
     const { client, internals } = makeClient(config, secureContext, token, socket)
     const { connection, opened } = makeConnection(config, client, internals, socket)
-    const timeout = () =>
-      new DsqlConnectionError({ reason: "ConnectTimeout", host: config.host, address: addressOf(config) })
     return Effect.async<Connection, DsqlStatementError>((resume) => {
       client.connect((error: Error | null | undefined) => {
         if (error) {
@@ -174,7 +172,10 @@ export const dial = (
         resume(Effect.succeed(connection))
       })
     }).pipe(
-      Effect.timeoutFail({ duration: config.pool.connectTimeout, onTimeout: timeout }),
+      Effect.timeoutFail({
+        duration: config.pool.connectTimeout,
+        onTimeout: () => networkError(config, "ConnectTimeout")
+      }),
       Effect.interruptible,
       Effect.onError(() => Effect.sync(connection.destroy))
     )

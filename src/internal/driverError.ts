@@ -52,12 +52,12 @@ const serverError = (error: Pg.DatabaseError): ServerError => ({
 })
 
 /** For messages: an IPv6 address in brackets, as in a URL. */
-export const addressOf = ({ address, port }: Resolved): string =>
-  `${isIPv6(address) ? `[${address}]` : address}:${port}`
+const addressOf = ({ address, port }: Resolved): string => `${isIPv6(address) ? `[${address}]` : address}:${port}`
 
 const peerOf = (config: Resolved) => ({ host: config.host, address: addressOf(config), user: config.user })
 
-const networkError = (config: Resolved, reason: ConnectionReason, cause: unknown): DsqlStatementError =>
+/** What failed on the way to a cluster; `cause` where somebody said why. */
+export const networkError = (config: Resolved, reason: ConnectionReason, cause?: unknown): DsqlConnectionError =>
   new DsqlConnectionError({ reason, host: config.host, address: addressOf(config), cause })
 
 /** While a connection is being opened. */

@@ -47,17 +47,12 @@ export const oneByOne = (connection: Connection, autocommit: boolean, ended: () 
 
 export const toSqlError = (cause: DsqlError): SqlError => new SqlError({ cause, message: cause.message })
 
-/** A SET shows by its command tag, `set_config` hides in a SELECT. */
-const changesSettings = (text: string, commands: ReadonlyArray<string>): boolean =>
-  commands.includes("SET") || /set_config/i.test(text)
-
-/** `RESET ALL` leaves the role and prepared statements as they are. */
-const changesMore = (text: string, commands: ReadonlyArray<string>): boolean =>
-  commands.includes("PREPARE") || /\b(?:role|authorization)\b/i.test(text)
-
+/** A SET shows by its command tag, `set_config` hides in a SELECT; `RESET ALL` undoes neither a role nor a PREPARE. */
 const noteChanges = (connection: Connection, text: string, commands: ReadonlyArray<string>): void => {
-  if (changesSettings(text, commands) || commands.includes("PREPARE")) {
-    connection.markChanged(changesMore(text, commands) ? "more" : "settings")
+  if (commands.includes("PREPARE")) {
+    connection.markChanged("more")
+  } else if (commands.includes("SET") || /set_config/i.test(text)) {
+    connection.markChanged(/\b(?:role|authorization)\b/i.test(text) ? "more" : "settings")
   }
 }
 
