@@ -4,6 +4,8 @@
  *
  * @since 0.1.0
  */
+import type { SqlError } from "@effect/sql/SqlError"
+import type { Constructor } from "@effect/sql/Statement"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -43,17 +45,29 @@ export interface TlsOptions {
 export interface PoolOptions {
   /** Most connections open at once. Default 10, 1 to 10,000 (the service's default per cluster: AWS quotas page). */
   readonly max?: number | undefined
+  /**
+   * Connections that are opened together when the layer is built (unless `lazy`), kept however long they lie unused, and
+   * replaced when they end. Default 0, at most `max`.
+   */
+  readonly min?: number | undefined
   /** How long a connection may lie unused before it is closed. Default 10 minutes, as AWS's connectors. */
   readonly idleTimeout?: Duration.DurationInput | undefined
-  /**
-   * How old a connection may become; up to 10 % less, at random, so that they do not all end together. Default 55
-   * minutes. At most 59, since the service cuts at 60 (AWS quotas page).
-   */
+  /** How old a connection may become. Default 55 minutes. At most 59, since the service cuts at 60 (AWS quotas page). */
   readonly maxLifetime?: Duration.DurationInput | undefined
+  /**
+   * The most by which a life is shortened, at random and as a part of `maxLifetime`, so that connections opened together do
+   * not all end together. Default 0.1, from 0 to 0.5.
+   */
+  readonly lifetimeJitter?: number | undefined
   /** How long a statement waits for a connection. Default 30 seconds. */
   readonly acquireTimeout?: Duration.DurationInput | undefined
   /** How long TCP, TLS and login of one connection may take together. Default 10 seconds. */
   readonly connectTimeout?: Duration.DurationInput | undefined
+  /**
+   * How many connections this layer opens per second at most. Default 100, which is what the service refills for the whole
+   * cluster (AWS quotas page); 1 to 1,000, its burst.
+   */
+  readonly connectRate?: number | undefined
 }
 
 /**
@@ -94,6 +108,10 @@ export interface DataOptions {
   readonly tls?: TlsOptions | undefined
   /** Limits of the connection pool. */
   readonly pool?: PoolOptions | undefined
+  /** How long a connection is silent before TCP probes whether the other side is there. Default 30 seconds. */
+  readonly keepAlive?: Duration.DurationInput | undefined
+  /** Settings that every session starts with, and returns to when it is lent anew: `{ search_path: "orders" }`. */
+  readonly session?: Readonly<Record<string, string>> | undefined
   /** `true` opens no connection when the layer is built; wrong settings then fail at the first statement. Default `false`. */
   readonly lazy?: boolean | undefined
 }
@@ -114,6 +132,11 @@ export interface FunctionOptions {
   readonly transformJson?: boolean | undefined
   /** Attributes added to every span of this client. */
   readonly spanAttributes?: Readonly<Record<string, unknown>> | undefined
+  /**
+   * Runs on every connection once it is open, and again whenever its session has been reset; when it fails the connection
+   * is closed.
+   */
+  readonly setup?: ((sql: Constructor) => Effect.Effect<unknown, SqlError>) | undefined
   /** Parsers for column types, as `pg` takes them. */
   readonly types?: CustomTypesConfig | undefined
 }
@@ -149,11 +172,16 @@ export interface Resolved extends FunctionOptions {
   }
   readonly pool: {
     readonly max: number
+    readonly min: number
     readonly idleTimeout: Duration.Duration
     readonly maxLifetime: Duration.Duration
+    readonly lifetimeJitter: number
     readonly acquireTimeout: Duration.Duration
     readonly connectTimeout: Duration.Duration
+    readonly connectRate: number
   }
+  readonly keepAlive: Duration.Duration
+  readonly session: Readonly<Record<string, string>>
   readonly lazy: boolean
 }
 
@@ -177,7 +205,8 @@ export const resolve = (
 ): Either.Either<Resolved, DsqlConfigError | DsqlRegionError> =>
   Either.gen(function* () {
     const { clusterId, host, region } = yield* target(options, environmentRegion)
-    const { transformJson, transformQueryNames, transformResultNames, spanAttributes, types } = options
+    const { setup, spanAttributes, transformJson, transformQueryNames, transformResultNames, types } = options
+    const max = yield* integer("pool.max", options.pool?.max ?? 10, 1, 10_000)
     return {
       host,
       clusterId,
@@ -191,7 +220,8 @@ export const resolve = (
       applicationName: yield* applicationName(options.applicationName),
       tls: yield* tls(options.tls),
       pool: {
-        max: yield* integer("pool.max", options.pool?.max ?? 10, 1, 10_000),
+        max,
+        min: yield* integer("pool.min", options.pool?.min ?? 0, 0, max),
         idleTimeout: yield* duration("pool.idleTimeout", options.pool?.idleTimeout, "10 minutes", {
           least: "1 second",
           most: "1 hour"
@@ -200,6 +230,7 @@ export const resolve = (
           least: "1 second",
           most: "59 minutes"
         }),
+        lifetimeJitter: options.pool?.lifetimeJitter ?? 0.1,
         acquireTimeout: yield* duration("pool.acquireTimeout", options.pool?.acquireTimeout, "30 seconds", {
           least: "1 millis",
           most: "1 hour"
@@ -207,13 +238,17 @@ export const resolve = (
         connectTimeout: yield* duration("pool.connectTimeout", options.pool?.connectTimeout, "10 seconds", {
           least: "1 millis",
           most: "1 hour"
-        })
+        }),
+        connectRate: yield* integer("pool.connectRate", options.pool?.connectRate ?? 100, 1, 1000)
       },
+      keepAlive: yield* duration("keepAlive", options.keepAlive, "30 seconds", { least: "1 second", most: "1 hour" }),
+      session: options.session ?? {},
       lazy: options.lazy ?? false,
       transformJson,
       transformQueryNames,
       transformResultNames,
       spanAttributes,
+      setup,
       types
     }
   })

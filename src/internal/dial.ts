@@ -2,18 +2,18 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import type { EventEmitter } from "node:events"
 import { Socket } from "node:net"
 import type { SecureContext } from "node:tls"
 import * as Pg from "pg"
 import type { Resolved } from "../Config.js"
 import type { DsqlStatementError } from "../Errors.js"
 import { dialError, lostError, networkError, statementError } from "./driverError.js"
+import { PreparedStatements, type Protocol } from "./preparedStatements.js"
 
 /** The part of a `pg.Client` that its types leave out. */
 interface Internals {
   password: unknown
-  readonly connection: EventEmitter
+  readonly connection: Protocol
   readonly connectionParameters: { password: unknown; query_timeout: unknown }
   readonly readyForQuery: boolean
   getStartupConf: () => Readonly<Record<string, string>>
@@ -24,6 +24,7 @@ interface Internals {
 export interface Connection {
   /** The driver's client; it no longer holds the token. */
   readonly client: Pg.Client
+  readonly statements: PreparedStatements
   readonly isOpen: () => boolean
   /** Open, outside of any transaction block, and with nothing about it that cannot be undone: fit for somebody else. */
   readonly isUsable: () => boolean
@@ -120,6 +121,7 @@ const makeConnection = (config: Resolved, client: Pg.Client, internals: Internal
   const goodbye = Effect.async<void>((resume) => client.end(() => resume(Effect.void)))
   const connection: Connection = {
     client,
+    statements: new PreparedStatements(internals.connection),
     isOpen: () => state === "open",
     isUsable: () => state === "open" && !beyondReset && internals.getTransactionStatus() === "I",
     markChanged: (what) => {
