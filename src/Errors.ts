@@ -279,6 +279,7 @@ const limitAdvice: Readonly<Record<LimitReason, string>> = {
   Memory: "let the query sort or aggregate fewer rows",
   Depth: "simplify the expression",
   Storage: "delete data, or ask AWS for a higher quota",
+  Parameters: "the protocol allows 65,535; split the work into several statements",
   Other: "see the quotas of Aurora DSQL"
 }
 

@@ -14,7 +14,8 @@ import type { Connection } from "./Connection.js"
 import type { DsqlError, DsqlStatementError } from "./Errors.js"
 import { DsqlCommitOutcomeUnknownError, DsqlTransactionError } from "./Errors.js"
 import { orDestroy } from "./internal/dial.js"
-import { oneByOne, query, Session, toSqlError } from "./internal/session.js"
+import { oneByOne, Session, toSqlError } from "./internal/session.js"
+import { run } from "./internal/statement.js"
 
 /** How long COMMIT or ROLLBACK may stay unanswered before its connection is given up. */
 const endTimeout = "10 seconds"
@@ -33,9 +34,9 @@ export interface Transactions {
 
 /** COMMIT and ROLLBACK; they must not be interrupted, so the connection is destroyed if no answer comes. */
 const bounded = (connection: Connection, text: string): Effect.Effect<string, DsqlStatementError> =>
-  query(connection, text, []).pipe(
+  run(connection, text).pipe(
     orDestroy(connection, endTimeout),
-    Effect.map((results) => (Array.isArray(results) ? "" : results.command))
+    Effect.map((results) => results[0]?.command ?? "")
   )
 
 const commit = (connection: Connection): Effect.Effect<void, DsqlError> =>
@@ -75,7 +76,7 @@ export const make = (
       Effect.gen(function* () {
         const scope = yield* Scope.make()
         const connection = yield* Scope.extend(restore(reserve), scope).pipe(
-          Effect.tap((connection) => restore(query(connection, "BEGIN", []))),
+          Effect.tap((connection) => restore(run(connection, "BEGIN"))),
           Effect.mapError(toSqlError),
           Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
         )

@@ -23,7 +23,18 @@ export type ServerConnectionReason =
 export type ConflictReason = "Data" | "Schema" | "Unknown"
 export type ConstraintReason = "Unique" | "ForeignKey" | "Check" | "NotNull"
 export type LimitReason =
-  "Rows" | "Size" | "Age" | "RowSize" | "ValueSize" | "KeySize" | "Objects" | "Memory" | "Depth" | "Storage" | "Other"
+  | "Rows"
+  | "Size"
+  | "Age"
+  | "RowSize"
+  | "ValueSize"
+  | "KeySize"
+  | "Objects"
+  | "Memory"
+  | "Depth"
+  | "Storage"
+  | "Parameters"
+  | "Other"
 
 export type Verdict =
   | { readonly kind: "Authentication"; readonly reason: AuthenticationReason }
@@ -86,6 +97,7 @@ const featureOf = (message: string): string => /^unsupported [a-z ]+: (.+)$/i.ex
 /** Texts decide before codes where AWS publishes a text without its SQLSTATE. */
 export const judge = (error: ServerError): Verdict => {
   if (/waking up cluster/i.test(error.message)) return connection("ClusterWaking")
+  if (/cached plan must not change result type/i.test(error.message)) return { kind: "Conflict", reason: "Schema" }
   if (/sni was not received/i.test(error.message)) return connection("Tls")
   switch (error.sqlState) {
     case "08006":

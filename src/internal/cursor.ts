@@ -1,89 +1,168 @@
 /** A portal that is read a few rows at a time, for streams. */
 import * as Effect from "effect/Effect"
-import PgCursor from "pg-cursor"
-import type { DsqlStatementError } from "../Errors.js"
-import { type Connection, orDestroy } from "./dial.js"
+import type { Submittable } from "pg"
+import type { Connection } from "../Connection.js"
+import type { DsqlError, DsqlStatementError } from "../Errors.js"
+import { orDestroy } from "./dial.js"
+import { type Protocol, Request } from "./request.js"
+import type { RowShape } from "./rows.js"
+import { encode, noteChanges, sendPortal, submit } from "./statement.js"
 
 /** As many rows as `@effect/sql-pg` fetches at a time. */
 const rowsPerFetch = 128
 
-/** What the driver's connection offers to whom it asks for COPY data. */
-interface CopyTarget {
-  readonly sendCopyFail: (message: string) => void
-}
-
-/** The callbacks of a `pg-cursor` that its types leave out. */
-interface Callbacks {
-  handleDataRow(message: unknown): void
-}
-
-const Base = PgCursor as unknown as new (
-  text: string,
-  values: ReadonlyArray<unknown>
-) => InstanceType<typeof PgCursor> & Callbacks
-
-/** The driver calls these from the socket's events, where an exception would end the process. */
-class Portal extends Base {
-  failure: unknown = undefined
-
-  override handleDataRow(message: unknown): void {
-    if (this.failure !== undefined) return
-    try {
-      super.handleDataRow(message)
-    } catch (failure) {
-      this.failure = failure
-    }
-  }
-
-  handleCopyInResponse(connection: CopyTarget): void {
-    connection.sendCopyFail("a stream reads rows and has no COPY data to send")
-  }
-
-  handleCopyData(): void {}
-}
+type Rows = ReadonlyArray<Record<string, unknown>>
 
 export interface Cursor {
   /** The next rows; none at the end. */
-  readonly fetch: Effect.Effect<ReadonlyArray<Record<string, unknown>>, DsqlStatementError>
+  readonly fetch: Effect.Effect<Rows, DsqlError>
   /** Frees the portal, if it was not read to its end. */
   readonly close: Effect.Effect<void>
 }
 
-export const openCursor = (
+const takeRows = ({ results }: Request): Rows => results.flatMap((result) => result.rows.splice(0) as unknown as Rows)
+
+/** Outside of a transaction a Sync would end the portal, so the request stays under way until its last row. */
+class OpenRequest extends Request {
+  private protocol: Protocol | undefined
+
+  override submit(protocol: Protocol): null {
+    this.protocol = protocol
+    return super.submit(protocol)
+  }
+
+  override handlePortalSuspended(protocol: Protocol): void {
+    if (this.failure !== undefined) return this.end()
+    super.handlePortalSuspended(protocol)
+    this.done(undefined, this)
+  }
+
+  override handleCommandComplete(message: { readonly text: string }, protocol: Protocol): void {
+    super.handleCommandComplete(message, protocol)
+    this.end()
+  }
+
+  override handleEmptyQuery(protocol: Protocol): void {
+    super.handleEmptyQuery(protocol)
+    this.end()
+  }
+
+  override handleError(error: unknown, protocol: Protocol): void {
+    protocol.sync()
+    super.handleError(error, protocol)
+  }
+
+  resume(): void {
+    this.suspended = false
+    this.protocol?.execute({ portal: "", rows: rowsPerFetch })
+    this.protocol?.flush()
+  }
+
+  /** The server then says that it is ready, and the request is over. */
+  end(): void {
+    this.suspended = false
+    this.protocol?.sync()
+  }
+}
+
+/** On a connection that nothing else uses meanwhile. */
+export const openAlone = (
   connection: Connection,
   text: string,
   values: ReadonlyArray<unknown>
 ): Effect.Effect<Cursor, DsqlStatementError> =>
-  Effect.try({
-    try: () => {
-      const portal = new Portal(text, values)
-      connection.client.query(portal)
-      let ended = false
-      return {
-        fetch: Effect.async<ReadonlyArray<Record<string, unknown>>, DsqlStatementError>((resume) => {
-          portal.read(rowsPerFetch, (error: Error | null | undefined, rows: Array<unknown>) => {
-            if (error) {
-              ended = true
-              const failure = Effect.fail(connection.toError(error))
-              return connection.whenReady(() => resume(failure))
-            }
-            ended = rows.length === 0
-            resume(
-              portal.failure === undefined
-                ? Effect.succeed(rows as ReadonlyArray<Record<string, unknown>>)
-                : Effect.fail(connection.toError(portal.failure))
-            )
-          })
-          return Effect.sync(connection.destroy)
-        }),
-        close: Effect.suspend(() =>
-          ended || !connection.isOpen()
-            ? Effect.void
-            : Effect.async<void>((resume) => portal.close(() => resume(Effect.void))).pipe(
-                orDestroy(connection, "1 second")
-              )
+  Effect.map(encode(connection, values), (encoded) => {
+    let callback: (failure: unknown) => void = () => {}
+    const request = new OpenRequest(
+      (protocol) => {
+        sendPortal(protocol, connection, { text, values: encoded, portal: "", rows: rowsPerFetch })
+        protocol.flush()
+      },
+      connection.client,
+      "object",
+      (failure) => callback(failure)
+    )
+    let state: "new" | "open" | "ended" = "new"
+    const advance = () => {
+      if (state === "new") {
+        state = "open"
+        connection.client.query(request as unknown as Submittable)
+      } else {
+        request.resume()
+      }
+    }
+    const fetch = Effect.async<Rows, DsqlStatementError>((resume) => {
+      callback = (failure) => {
+        if (request.suspended) return resume(Effect.succeed(takeRows(request)))
+        state = "ended"
+        if (failure === undefined) return resume(Effect.succeed(takeRows(request)))
+        const error = connection.toError(failure)
+        connection.whenReady(() => resume(Effect.fail(error)))
+      }
+      advance()
+      return Effect.sync(connection.destroy)
+    })
+    const close = Effect.async<void>((resume) => {
+      callback = () => resume(Effect.void)
+      request.end()
+    }).pipe(orDestroy(connection, "1 second"))
+    return {
+      fetch: Effect.suspend(() => (state === "ended" ? Effect.succeed([]) : fetch)),
+      close: Effect.suspend(() => (state === "open" && connection.isOpen() ? close : Effect.void))
+    }
+  })
+
+/** Where a request takes its turn among others on one connection. */
+export type Use = <A>(f: (connection: Connection) => Effect.Effect<A, DsqlError>) => Effect.Effect<A, DsqlError>
+
+/**
+ * Inside of a transaction, where a portal outlives a Sync: every fetch is a request of its own, and other statements run in
+ * between. On a connection that is not in one, all rows come with the first fetch.
+ */
+export const openInTransaction = (use: Use, text: string, values: ReadonlyArray<unknown>): Cursor => {
+  let opened: { readonly connection: Connection; readonly portal: string } | undefined
+  let shape: RowShape | undefined
+  let more = true
+  const first = (connection: Connection) =>
+    Effect.flatMap(encode(connection, values), (encoded) => {
+      const portal = connection.statements.nextPortal()
+      const rows = connection.inTransaction() ? rowsPerFetch : 0
+      opened = { connection, portal }
+      return submit(connection, "object", (protocol) => {
+        sendPortal(protocol, connection, { text, values: encoded, portal, rows })
+        protocol.sync()
+      })
+    })
+  const next = (connection: Connection, portal: string) =>
+    submit(
+      connection,
+      "object",
+      (protocol) => {
+        connection.statements.sendClosing(protocol)
+        protocol.execute({ portal, rows: rowsPerFetch })
+        protocol.sync()
+      },
+      shape
+    )
+  const fetch = use((connection) =>
+    Effect.map(opened === undefined ? first(connection) : next(connection, opened.portal), (request) => {
+      if (!request.suspended) {
+        noteChanges(
+          connection,
+          text,
+          request.results.map(({ command }) => command)
         )
       }
-    },
-    catch: connection.toError
-  })
+      more = request.suspended
+      shape = request.described
+      return takeRows(request)
+    })
+  ).pipe(Effect.tapError(() => Effect.sync(() => (more = false))))
+  return {
+    fetch: Effect.suspend(() => (more ? fetch : Effect.succeed([]))),
+    // Nothing waits for it: it goes along with the next request, or the transaction's end does it.
+    close: Effect.sync(() => {
+      if (opened !== undefined && more) opened.connection.statements.closePortal(opened.portal)
+    })
+  }
+}

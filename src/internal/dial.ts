@@ -8,7 +8,8 @@ import * as Pg from "pg"
 import type { Resolved } from "../Config.js"
 import type { DsqlStatementError } from "../Errors.js"
 import { dialError, lostError, networkError, statementError } from "./driverError.js"
-import { PreparedStatements, type Protocol } from "./preparedStatements.js"
+import { PreparedStatements } from "./preparedStatements.js"
+import type { Protocol } from "./request.js"
 
 /** The part of a `pg.Client` that its types leave out. */
 interface Internals {
@@ -26,6 +27,8 @@ export interface Connection {
   readonly client: Pg.Client
   readonly statements: PreparedStatements
   readonly isOpen: () => boolean
+  /** Inside of a transaction block, be it an aborted one. */
+  readonly inTransaction: () => boolean
   /** Open, outside of any transaction block, and with nothing about it that cannot be undone: fit for somebody else. */
   readonly isUsable: () => boolean
   /** To be called when a statement may have changed the session: its settings, or what `RESET ALL` cannot undo. */
@@ -123,6 +126,7 @@ const makeConnection = (config: Resolved, client: Pg.Client, internals: Internal
     client,
     statements: new PreparedStatements(internals.connection),
     isOpen: () => state === "open",
+    inTransaction: () => internals.getTransactionStatus() !== "I",
     isUsable: () => state === "open" && !beyondReset && internals.getTransactionStatus() === "I",
     markChanged: (what) => {
       changed = true

@@ -2,7 +2,7 @@
  * The named statements that the server holds for one connection. There is no room for all that a program ever sends, so the
  * least recently used goes first; what must be closed on the server waits for the next request and travels in front of it.
  */
-import type { EventEmitter } from "node:events"
+import type { Protocol } from "./request.js"
 import type { RowShape } from "./rows.js"
 
 /** As many as sqlx keeps for a connection. */
@@ -15,19 +15,17 @@ export interface PreparedStatement {
   readonly name: string
   /** The server has said that it has parsed it. */
   held: boolean
-  /** What its rows look like; the server need not describe them again, since it refuses to run a plan that has changed. */
-  shape: RowShape | undefined
+  /**
+   * What its rows look like, `null` for none, `undefined` before the server has said so. It need not be asked again, since
+   * it refuses to run a plan whose rows have changed.
+   */
+  shape: RowShape | null | undefined
 }
 
 /** A prepared statement or a portal, in the protocol's letters. */
 interface Closing {
   readonly type: "S" | "P"
   readonly name: string
-}
-
-/** The driver's protocol layer, as far as it is used here. */
-export interface Protocol extends EventEmitter {
-  readonly close: (what: Closing) => void
 }
 
 export class PreparedStatements {

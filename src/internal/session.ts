@@ -6,21 +6,19 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { QueryResult } from "pg"
 import type { Connection } from "../Connection.js"
-import type { DsqlError, DsqlStatementError } from "../Errors.js"
+import type { DsqlError } from "../Errors.js"
 import { DsqlConnectionError, DsqlUnavailableError } from "../Errors.js"
-import { openCursor } from "./cursor.js"
+import { type Cursor, openAlone, openInTransaction, type Use } from "./cursor.js"
+import type { Result } from "./request.js"
+import { noteChanges, run, type StatementOptions } from "./statement.js"
 
 type Rows = ReadonlyArray<Record<string, unknown>>
 type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 
-/** The driver gives an array when the text held several statements. */
-type Results = QueryResult | Array<QueryResult>
-
 /** How a session comes to a connection: its own, or one of the pool's for each statement. */
 export interface Source {
-  readonly use: <A>(f: (connection: Connection) => Effect.Effect<A, DsqlError>) => Effect.Effect<A, DsqlError>
+  readonly use: Use
   /** Whether statements are transactions of their own. */
   readonly autocommit: boolean
   /** A connection for a stream alone; a session with one connection has none to spare. */
@@ -47,45 +45,9 @@ export const oneByOne = (connection: Connection, autocommit: boolean, ended: () 
 
 export const toSqlError = (cause: DsqlError): SqlError => new SqlError({ cause, message: cause.message })
 
-/** A SET shows by its command tag, `set_config` hides in a SELECT; `RESET ALL` undoes neither a role nor a PREPARE. */
-const noteChanges = (connection: Connection, text: string, commands: ReadonlyArray<string>): void => {
-  if (commands.includes("PREPARE")) {
-    connection.markChanged("more")
-  } else if (commands.includes("SET") || /set_config/i.test(text)) {
-    connection.markChanged(/\b(?:role|authorization)\b/i.test(text) ? "more" : "settings")
-  }
-}
-
-const commandsOf = (results: Results): ReadonlyArray<string> =>
-  Array.isArray(results) ? results.map((result) => result.command) : [results.command]
-
-export const query = (
-  connection: Connection,
-  text: string,
-  values: ReadonlyArray<unknown>,
-  rowMode?: "array"
-): Effect.Effect<Results, DsqlStatementError> =>
-  Effect.async((resume) => {
-    let failed = false
-    connection.client.query(
-      { text, values: values as Array<unknown>, rowMode: rowMode! },
-      (error: Error | null, results: Results) => {
-        if (failed) return
-        if (error) {
-          failed = true
-          const failure = Effect.fail(connection.toError(error))
-          // The driver calls back before the server has said in which state the failure left the transaction.
-          return connection.whenReady(() => resume(failure))
-        }
-        noteChanges(connection, text, commandsOf(results))
-        resume(Effect.succeed(results))
-      }
-    )
-    return Effect.sync(connection.destroy)
-  })
-
-const rowsOf = (results: Results): Rows =>
-  Array.isArray(results) ? results.map((result) => result.rows as unknown as Record<string, unknown>) : results.rows
+/** One statement gives what it gives, several give an array of that. */
+const oneOrAll = <A, B>(results: ReadonlyArray<A>, f: (result: A) => B): B | ReadonlyArray<B> =>
+  results.length === 1 ? f(results[0]!) : results.map(f)
 
 /** Outside of a transaction a statement commits by itself, so when its answer is lost, so is its outcome. */
 const ofAutocommit = (error: DsqlError): DsqlError => {
@@ -98,24 +60,12 @@ const ofAutocommit = (error: DsqlError): DsqlError => {
     : error
 }
 
-/** On a connection of the pool, outside of any transaction. */
-const stream = (
-  reserve: Effect.Effect<Connection, DsqlError, Scope.Scope>,
-  text: string,
-  values: ReadonlyArray<unknown>
-): Stream.Stream<Record<string, unknown>, DsqlError> =>
-  Stream.unwrapScoped(
-    Effect.gen(function* () {
-      const connection = yield* reserve
-      noteChanges(connection, text, [])
-      const cursor = yield* Effect.acquireRelease(openCursor(connection, text, values), (cursor) => cursor.close)
-      return Stream.repeatEffectChunkOption(
-        Effect.matchEffect(cursor.fetch, {
-          onFailure: (error) => Effect.fail(Option.some(ofAutocommit(error))),
-          onSuccess: (rows) =>
-            rows.length === 0 ? Effect.fail(Option.none()) : Effect.succeed(Chunk.unsafeFromArray(rows))
-        })
-      )
+const streamOf = (cursor: Cursor): Stream.Stream<Record<string, unknown>, DsqlError> =>
+  Stream.repeatEffectChunkOption(
+    Effect.matchEffect(cursor.fetch, {
+      onFailure: (error) => Effect.fail(Option.some(error)),
+      onSuccess: (rows) =>
+        rows.length === 0 ? Effect.fail(Option.none()) : Effect.succeed(Chunk.unsafeFromArray(rows))
     })
   )
 
@@ -123,24 +73,42 @@ const stream = (
 export class Session implements SqlConnection.Connection {
   constructor(private readonly source: Source) {}
 
-  private query(text: string, values: ReadonlyArray<unknown>, rowMode?: "array"): Effect.Effect<Results, SqlError> {
+  private run(
+    text: string,
+    values: ReadonlyArray<unknown>,
+    options?: StatementOptions
+  ): Effect.Effect<ReadonlyArray<Result>, SqlError> {
     return Effect.mapError(
       this.source.use((connection) => {
-        const results = query(connection, text, values, rowMode)
+        const results = run(connection, text, values, options)
         return this.source.autocommit ? Effect.mapError(results, ofAutocommit) : results
       }),
       toSqlError
     )
   }
 
-  execute(text: string, values: ReadonlyArray<unknown>, transformRows: TransformRows): Effect.Effect<Rows, SqlError> {
-    return Effect.map(this.query(text, values), (results) =>
-      transformRows === undefined ? rowsOf(results) : transformRows(rowsOf(results))
+  private rows(
+    text: string,
+    values: ReadonlyArray<unknown>,
+    transformRows: TransformRows,
+    options?: StatementOptions
+  ): Effect.Effect<Rows, SqlError> {
+    return Effect.map(
+      this.run(text, values, options),
+      (results) =>
+        oneOrAll(results, ({ rows }) =>
+          transformRows === undefined ? rows : transformRows(rows as Array<object>)
+        ) as Rows
     )
   }
 
-  executeRaw(text: string, values: ReadonlyArray<unknown>): Effect.Effect<Results, SqlError> {
-    return this.query(text, values)
+  execute(text: string, values: ReadonlyArray<unknown>, transformRows: TransformRows): Effect.Effect<Rows, SqlError> {
+    return this.rows(text, values, transformRows)
+  }
+
+  /** The results as `pg` has them: one, or an array when the text held several statements. */
+  executeRaw(text: string, values: ReadonlyArray<unknown>): Effect.Effect<Result | ReadonlyArray<Result>, SqlError> {
+    return Effect.map(this.run(text, values), (results) => oneOrAll(results, (result) => result))
   }
 
   executeUnprepared(
@@ -148,7 +116,7 @@ export class Session implements SqlConnection.Connection {
     values: ReadonlyArray<unknown>,
     transformRows: TransformRows
   ): Effect.Effect<Rows, SqlError> {
-    return this.execute(text, values, transformRows)
+    return this.rows(text, values, transformRows, { prepare: false })
   }
 
   executeValues(
@@ -156,9 +124,19 @@ export class Session implements SqlConnection.Connection {
     values: ReadonlyArray<unknown>
   ): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> {
     return Effect.map(
-      this.query(text, values, "array"),
-      (results) => rowsOf(results) as unknown as ReadonlyArray<ReadonlyArray<unknown>>
+      this.run(text, values, { rowMode: "array" }),
+      (results) => oneOrAll(results, ({ rows }) => rows) as ReadonlyArray<ReadonlyArray<unknown>>
     )
+  }
+
+  private open(text: string, values: ReadonlyArray<unknown>): Effect.Effect<Cursor, DsqlError, Scope.Scope> {
+    const { reserve, use } = this.source
+    return reserve === undefined
+      ? Effect.succeed(openInTransaction(use, text, values))
+      : Effect.flatMap(reserve, (connection) => {
+          noteChanges(connection, text, [])
+          return openAlone(connection, text, values)
+        })
   }
 
   executeStream(
@@ -166,11 +144,11 @@ export class Session implements SqlConnection.Connection {
     values: ReadonlyArray<unknown>,
     transformRows: TransformRows
   ): Stream.Stream<Record<string, unknown>, SqlError> {
-    if (this.source.reserve === undefined) {
-      // A cursor would hold back what the stream's consumer runs in the same transaction, so the rows are read first.
-      return Stream.fromIterableEffect(this.execute(text, values, transformRows))
-    }
-    const rows = Stream.mapError(stream(this.source.reserve, text, values), toSqlError)
+    // Opening sends nothing yet, so nothing is lost between it and its finalizer.
+    const cursor = Effect.tap(this.open(text, values), ({ close }) => Effect.addFinalizer(() => close))
+    const rows = Stream.mapError(Stream.unwrapScoped(Effect.map(cursor, streamOf)), (error) =>
+      toSqlError(this.source.autocommit ? ofAutocommit(error) : error)
+    )
     return transformRows === undefined
       ? rows
       : Stream.mapChunks(rows, (chunk) => Chunk.unsafeFromArray(transformRows(Chunk.toReadonlyArray(chunk))))

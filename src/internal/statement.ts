@@ -1,0 +1,165 @@
+/** What goes over the wire for a statement, and how its answer comes back into Effect. */
+import * as Effect from "effect/Effect"
+import type { Submittable } from "pg"
+import { prepareValue } from "pg/lib/utils.js"
+import type { Connection } from "../Connection.js"
+import { DsqlLimitError, type DsqlStatementError } from "../Errors.js"
+import type { PreparedStatement } from "./preparedStatements.js"
+import { type Protocol, Request, type Result, type RowMode } from "./request.js"
+
+/** The protocol counts parameters in 16 bits. */
+const mostParameters = 65_535
+
+/** Values in the form in which they are sent, made before anything is: one that cannot be sent harms nothing. */
+export const encode = (
+  connection: Connection,
+  values: ReadonlyArray<unknown>
+): Effect.Effect<ReadonlyArray<unknown>, DsqlStatementError> =>
+  values.length > mostParameters
+    ? Effect.fail(
+        new DsqlLimitError({
+          reason: "Parameters",
+          server: { sqlState: "54000", message: `a statement cannot have ${values.length} parameters` }
+        })
+      )
+    : Effect.try({ try: () => values.map((value) => prepareValue(value)), catch: connection.toError })
+
+/** A portal to be opened on a statement; `rows` is how many to fetch at first, 0 for all. */
+export interface Portal {
+  readonly text: string
+  readonly values: ReadonlyArray<unknown>
+  readonly statement?: PreparedStatement | undefined
+  readonly portal: string
+  readonly rows: number
+}
+
+/** Everything up to the first rows; the caller ends it with Sync or Flush. */
+export const sendPortal = (
+  protocol: Protocol,
+  { statements }: Connection,
+  { portal, rows, statement, text, values }: Portal
+): void => {
+  statements.sendClosing(protocol)
+  if (statements.mustParse(statement)) {
+    protocol.parse({ name: statement?.name ?? "", text })
+  }
+  protocol.bind({ portal, statement: statement?.name ?? "", values })
+  if (statement?.shape === undefined) {
+    protocol.describe({ type: "P", name: portal })
+  }
+  protocol.execute({ portal, rows })
+}
+
+/** A request that runs to its end. Interrupting it destroys the connection, since nothing else would stop the server. */
+export const submit = (
+  connection: Connection,
+  rowMode: RowMode,
+  send: (protocol: Protocol) => void,
+  shape?: Request["described"]
+): Effect.Effect<Request, DsqlStatementError> =>
+  Effect.async((resume) => {
+    const request = new Request(
+      send,
+      connection.client,
+      rowMode,
+      (failure, request) => {
+        if (failure === undefined) return resume(Effect.succeed(request))
+        // The driver reports an error before the server has said in which state it left the transaction.
+        const error = connection.toError(failure)
+        connection.whenReady(() => resume(Effect.fail(error)))
+      },
+      shape
+    )
+    connection.client.query(request as unknown as Submittable)
+    return Effect.sync(connection.destroy)
+  })
+
+/** The simple protocol: no parameters, any number of statements. */
+const simple = (connection: Connection, text: string, rowMode: RowMode) =>
+  submit(connection, rowMode, (protocol) => protocol.query(text))
+
+const extended = (connection: Connection, text: string, values: ReadonlyArray<unknown>, rowMode: RowMode) =>
+  Effect.flatMap(encode(connection, values), (encoded) =>
+    submit(connection, rowMode, (protocol) => {
+      sendPortal(protocol, connection, { text, values: encoded, portal: "", rows: 0 })
+      protocol.sync()
+    })
+  )
+
+/** "cached plan must not change result type", and a name that the server does not know (any more). */
+const isStale = (error: DsqlStatementError): boolean =>
+  error._tag === "DsqlConflictError"
+    ? error.server.sqlState === "0A000"
+    : error._tag === "DsqlQueryError" && error.sqlState === "26000"
+
+const prepared = (
+  connection: Connection,
+  text: string,
+  values: ReadonlyArray<unknown>,
+  rowMode: RowMode
+): Effect.Effect<Request, DsqlStatementError> =>
+  Effect.flatMap(encode(connection, values), (encoded) => {
+    const { statements } = connection
+    const run = Effect.suspend(() => {
+      const statement = statements.use(text)
+      return Effect.tap(
+        submit(
+          connection,
+          rowMode,
+          (protocol) => {
+            sendPortal(protocol, connection, { text, values: encoded, statement, portal: "", rows: 0 })
+            protocol.sync()
+          },
+          statement?.shape ?? undefined
+        ),
+        (request) =>
+          Effect.sync(() => {
+            if (statement !== undefined) statement.shape = request.described ?? null
+          })
+      )
+    })
+    return Effect.catchIf(run, isStale, (error) => {
+      statements.forget(text)
+      // Refused before it did anything, so it may run again; but inside a transaction block that is lost as a whole.
+      return connection.inTransaction() ? Effect.fail(error) : run
+    })
+  })
+
+/** A SET shows by its command tag, `set_config` hides in a SELECT; `RESET ALL` undoes neither a role nor a PREPARE. */
+export const noteChanges = (connection: Connection, text: string, commands: ReadonlyArray<string>): void => {
+  if (commands.includes("DEALLOCATE") || commands.includes("DISCARD")) {
+    connection.statements.forgetAll()
+  }
+  if (commands.includes("PREPARE")) {
+    connection.markChanged("more")
+  } else if (commands.includes("SET") || /set_config/i.test(text)) {
+    connection.markChanged(/\b(?:role|authorization)\b/i.test(text) ? "more" : "settings")
+  }
+}
+
+export interface StatementOptions {
+  readonly rowMode?: RowMode | undefined
+  /** Whether a statement with parameters is kept by the server under a name. Default `true`. */
+  readonly prepare?: boolean | undefined
+}
+
+/** One statement; several, when the text holds them and there are no parameters. */
+export const run = (
+  connection: Connection,
+  text: string,
+  values: ReadonlyArray<unknown> = [],
+  { prepare = true, rowMode = "object" }: StatementOptions = {}
+): Effect.Effect<ReadonlyArray<Result>, DsqlStatementError> =>
+  Effect.map(
+    values.length === 0
+      ? simple(connection, text, rowMode)
+      : (prepare ? prepared : extended)(connection, text, values, rowMode),
+    ({ results }) => {
+      noteChanges(
+        connection,
+        text,
+        results.map((result) => result.command)
+      )
+      return results
+    }
+  )
