@@ -18,7 +18,7 @@ import { DsqlConnection } from "./Connection.js"
 import { DsqlTransactionError, DsqlUnsupportedError } from "./Errors.js"
 import { json, makeCompiler } from "./internal/compiler.js"
 import { oneByOne, Session, toSqlError } from "./internal/session.js"
-import * as Transaction from "./Transaction.js"
+import * as Transaction from "./internal/transaction.js"
 
 const spanAttributesOf = (config: Resolved): ReadonlyArray<readonly [string, unknown]> => [
   ...Object.entries(config.spanAttributes ?? {}),
@@ -88,6 +88,7 @@ export const make: Effect.Effect<PgClient.PgClient, never, DsqlConfig | DsqlConn
       config: pgConfigOf(config),
       reserve,
       withTransaction: transactions.withTransaction,
+      [Transaction.transactionsKey]: transactions,
       reactive: reactivity.stream,
       reactiveMailbox: reactivity.query,
       json: (value: unknown) => json(value),
