@@ -222,7 +222,7 @@ describe("Pool", () => {
         const gate = (world.gate = yield* Deferred.make<void>())
         const pool = yield* make({ max: 6, min: 3, idleTimeout: 60_000 })
         const filling = yield* Effect.fork(pool.fill)
-        yield* Effect.yieldNow()
+        yield* TestClock.adjust(1)
         assert.strictEqual(world.dialling, 3, "not opened together")
         yield* Deferred.succeed(gate, undefined)
         yield* Fiber.join(filling)
@@ -408,30 +408,26 @@ describe("Pool", () => {
   it.scoped("spreads the ends of 1,000 lives over all of the time that the jitter allows", () =>
     Effect.gen(function* () {
       const { make, world } = makeWorld()
-      // Sweeps come every 10 seconds, since a life that is not shortened lasts 1,000 seconds and 20 are idle.
-      const pool = yield* make({ max: 1000, idleTimeout: 20_000, maxLifetime: 1_000_000, lifetimeJitter: 0.5 })
-      const all = Effect.gen(function* () {
-        const gate = yield* Deferred.make<void>()
-        const users = yield* Effect.replicateEffect(Effect.fork(pool.use(() => Deferred.await(gate))), 1000)
-        yield* Effect.yieldNow()
-        yield* Deferred.succeed(gate, undefined)
-        yield* Fiber.joinAll(users)
-      })
-      yield* all
+      const pool = yield* make({ max: 1000, idleTimeout: 3_600_000, maxLifetime: 3_000_000, lifetimeJitter: 0.5 })
+      const gate = yield* Deferred.make<void>()
+      const users = yield* Effect.replicateEffect(Effect.fork(pool.use(() => Deferred.await(gate))), 1000)
+      yield* Effect.yieldNow()
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.joinAll(users)
       assert.strictEqual(world.opened, 1000)
-      const endedIn = Array.from({ length: 10 }, () => 0)
-      for (let second = 0; second < 1000; second += 10) {
-        const before = world.opened
-        // Used again, so that none is closed for idleness; a new one stands for one whose life was over.
-        yield* all
-        const ended = world.opened - before
-        if (second <= 500) assert.strictEqual(ended, 0)
-        else endedIn[Math.floor((second - 501) / 50)]! += ended
-        yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust("1500 seconds")
+      assert.deepStrictEqual(world.closed, [])
+      const tenths: Array<number> = []
+      for (let ended = 0; tenths.length < 10; ended = world.closed.length) {
+        yield* TestClock.adjust("150 seconds")
+        tenths.push(world.closed.length - ended)
       }
-      yield* all
-      // 100 are expected in each tenth, and 50 are more than five standard deviations.
-      for (const ended of endedIn) assert.isTrue(ended > 50 && ended < 250, endedIn.join())
+      assert.strictEqual(world.closed.length, 1000)
+      // 100 are expected in each, and 50 are more than five standard deviations.
+      assert.isTrue(
+        tenths.every((ended) => ended > 50 && ended < 150),
+        tenths.join()
+      )
     })
   )
 
