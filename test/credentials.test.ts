@@ -321,7 +321,7 @@ describe("a provider", () => {
   it.scoped("that never answers fails after 20 seconds, also where nothing can be interrupted, and is asked anew", () =>
     Effect.gen(function* () {
       let calls = 0
-      let answerLate = (_: string) => {}
+      let answerLate: (accessKeyId: string) => void = () => {}
       const provider: DsqlAuth.Provider = () => {
         calls += 1
         return calls === 1

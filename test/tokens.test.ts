@@ -97,7 +97,7 @@ describe("a simulated week", () => {
         yield* Effect.withClock(get, clock)
         yield* settle
 
-        const look = Effect.gen(function* () {
+        const look = Effect.sync(() => {
           const exit = Effect.runSyncExit(get)
           assert(Exit.isSuccess(exit), `no token at hand at ${now()}`)
           assert.isBelow(now(), Number(Redacted.value(exit.value)))
