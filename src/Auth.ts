@@ -15,8 +15,10 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import { renewAt, usableUntil } from "./core/tokenLifetime.js"
 import { DsqlConfig } from "./Config.js"
-import { DsqlCredentialsError, DsqlTokenError } from "./Errors.js"
-import { credentialsFrom, refuseExpired } from "./internal/credentials.js"
+import { type DsqlConfigError, type DsqlCredentialsError, DsqlTokenError } from "./Errors.js"
+import { fromAssumedRole } from "./internal/assumedRole.js"
+import { ask, keep, refuseExpired } from "./internal/credentials.js"
+import { fromProfileOrChain } from "./internal/sdkProviders.js"
 
 /**
  * AWS credentials. `expiration` is in milliseconds since the epoch; without it they are taken to be long-lived.
@@ -76,12 +78,6 @@ export class DsqlToken extends Context.Tag("effect-dsql/DsqlToken")<
 
 // ---------------------------------------------------------------------------------------------------- credentials
 
-/** Importing the providers costs start-up time, so who brings credentials does not pay for it. */
-const sdkProviders = Effect.tryPromise({
-  try: () => import("@aws-sdk/credential-providers"),
-  catch: (cause) => new DsqlCredentialsError({ reason: "ProviderFailed", cause })
-})
-
 /**
  * Credentials from any provider of the AWS SDK, or from a function of yours.
  *
@@ -97,7 +93,7 @@ const sdkProviders = Effect.tryPromise({
  * @category layers
  */
 export const layerProvider = (provider: Provider): Layer.Layer<DsqlCredentials> =>
-  Layer.effect(DsqlCredentials, credentialsFrom(Effect.succeed(provider), undefined))
+  Layer.effect(DsqlCredentials, keep(ask(provider, undefined), undefined))
 
 /**
  * Fixed credentials.
@@ -109,30 +105,16 @@ export const layerStatic = (credentials: Credentials): Layer.Layer<DsqlCredentia
   Layer.succeed(DsqlCredentials, { get: refuseExpired(credentials) })
 
 /**
- * One provider for the layer's life: a chain made anew for every token would ask the metadata service anew. The default
- * chain falls through to that service when a profile is missing; a named profile must fail. The region is for the services
- * that either may ask, such as STS for an assumed role.
- */
-const fromProfileOrChain = (profile: string | undefined) =>
-  Effect.gen(function* () {
-    const { region } = yield* DsqlConfig
-    const clientConfig = { region }
-    const provider = yield* Effect.cached(
-      Effect.map(sdkProviders, (sdk) =>
-        profile === undefined ? sdk.fromNodeProviderChain({ clientConfig }) : sdk.fromIni({ profile, clientConfig })
-      )
-    )
-    return yield* credentialsFrom(provider, profile)
-  })
-
-/**
  * Credentials of a profile in `~/.aws/config` or `~/.aws/credentials`: keys, SSO, assumed role, process or web identity.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerProfile = (profile: string): Layer.Layer<DsqlCredentials, never, DsqlConfig> =>
-  Layer.effect(DsqlCredentials, fromProfileOrChain(profile))
+  Layer.effect(
+    DsqlCredentials,
+    Effect.flatMap(DsqlConfig, ({ region }) => fromProfileOrChain(profile, region))
+  )
 
 /**
  * The profile of the configuration if it names one, else the default chain of the AWS SDK: environment, shared files, SSO,
@@ -143,8 +125,62 @@ export const layerProfile = (profile: string): Layer.Layer<DsqlCredentials, neve
  */
 export const layerCredentials: Layer.Layer<DsqlCredentials, never, DsqlConfig> = Layer.effect(
   DsqlCredentials,
-  Effect.flatMap(DsqlConfig, ({ profile }) => fromProfileOrChain(profile))
+  Effect.flatMap(DsqlConfig, ({ profile, region }) => fromProfileOrChain(profile, region))
 )
+
+/**
+ * A role to assume, named as in STS's AssumeRole.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AssumedRole<E = never, R = never> {
+  /** `arn:aws:iam::<account>:role/<name>`. */
+  readonly roleArn: string
+  /** How CloudTrail names the session. Default `effect-dsql`. */
+  readonly roleSessionName?: string | undefined
+  /** What the role's trust policy demands as `sts:ExternalId`. Default none. */
+  readonly externalId?: string | undefined
+  /**
+   * How long each set of credentials lasts; new ones are asked for five minutes before. Default 1 hour, from 15 minutes
+   * to 12 hours, and no more than the role's own maximum, or 1 hour where one role assumes another (STS API reference,
+   * AssumeRole).
+   */
+  readonly duration?: Duration.DurationInput | undefined
+  /** The credentials that may assume the role. Default {@link layerCredentials}. */
+  readonly base?: Layer.Layer<DsqlCredentials, E, R> | undefined
+}
+
+/**
+ * Temporary credentials of a role, from STS in the cluster's region. When STS refuses, `get` fails with `AccessDenied`; a
+ * wrong `roleArn` or `duration` fails here.
+ *
+ * @example
+ * import { DsqlAuth, DsqlLayer } from "effect-dsql"
+ *
+ * export const Orders = DsqlLayer.layer("abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws", {
+ *   credentials: DsqlAuth.layerAssumedRole({
+ *     roleArn: "arn:aws:iam::111122223333:role/orders",
+ *     base: DsqlAuth.layerProfile("ops")
+ *   })
+ * })
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerAssumedRole = <E = never, R = never>(
+  role: AssumedRole<E, R>
+): Layer.Layer<DsqlCredentials, E | DsqlConfigError, DsqlConfig | R> => {
+  const base: Layer.Layer<DsqlCredentials, E, DsqlConfig | R> = role.base ?? layerCredentials
+  return Layer.effect(
+    DsqlCredentials,
+    Effect.gen(function* () {
+      const { region } = yield* DsqlConfig
+      const { get } = yield* DsqlCredentials
+      return yield* fromAssumedRole(role, get, region)
+    })
+  ).pipe(Layer.provide(base))
+}
 
 // ---------------------------------------------------------------------------------------------------------- token
 

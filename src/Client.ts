@@ -16,17 +16,10 @@ import * as Stream from "effect/Stream"
 import { DsqlConfig, type Resolved } from "./Config.js"
 import { DsqlConnection } from "./Connection.js"
 import { DsqlTransactionError, DsqlUnsupportedError } from "./Errors.js"
-import { json, makeCompiler } from "./internal/compiler.js"
+import { json } from "./internal/compiler.js"
 import { oneByOne, Session, toSqlError } from "./internal/session.js"
+import { statementSettings } from "./internal/statementSettings.js"
 import * as Transaction from "./internal/transaction.js"
-
-const spanAttributesOf = (config: Resolved): ReadonlyArray<readonly [string, unknown]> => [
-  ...Object.entries(config.spanAttributes ?? {}),
-  ["db.system.name", "postgresql"],
-  ["db.namespace", config.database],
-  ["server.address", config.host],
-  ["server.port", config.port]
-]
 
 const unsupported = (feature: string) => toSqlError(new DsqlUnsupportedError({ feature }))
 
@@ -61,12 +54,7 @@ export const make: Effect.Effect<PgClient.PgClient, never, DsqlConfig | DsqlConn
     const connections = yield* DsqlConnection
     const reactivity = yield* Reactivity.Reactivity
 
-    const spanAttributes = spanAttributesOf(config)
-    const compiler = makeCompiler(config)
-    const transformRows =
-      config.transformResultNames === undefined
-        ? undefined
-        : Statement.defaultTransforms(config.transformResultNames, config.transformJson).array
+    const { compiler, spanAttributes, transformRows } = statementSettings(config)
 
     const pooled = new Session({ use: (f) => connections.use(f), reserve: connections.reserve, autocommit: true })
     const transactions = Transaction.make(connections.reserve, spanAttributes)

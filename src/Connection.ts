@@ -18,6 +18,7 @@ import type { DsqlConnectError } from "./Errors.js"
 import { DsqlConfigError } from "./Errors.js"
 import { dial, type Connection } from "./internal/dial.js"
 import { networkError } from "./internal/driverError.js"
+import { makeSetup } from "./internal/setup.js"
 import * as Pool from "./Pool.js"
 
 export type { Connection } from "./internal/dial.js"
@@ -38,9 +39,6 @@ export class DsqlConnection extends Context.Tag("effect-dsql/DsqlConnection")<
     readonly reserve: Effect.Effect<Connection, DsqlConnectError, Scope.Scope>
   }
 >() {}
-
-/** The service refills 100 connections a second for the whole cluster (AWS quotas page); one layer takes no more. */
-const connectRate = { limit: 100, interval: "1 second", algorithm: "token-bucket" } as const
 
 const readCa = ({ ca, caFile }: Resolved["tls"]): Effect.Effect<string | undefined, DsqlConfigError> =>
   caFile === undefined
@@ -78,8 +76,8 @@ const secureContextFor = (tls: Resolved["tls"]) =>
   )
 
 /**
- * Opens connections as they are needed, at most `pool.max` at a time. Unless `lazy`, one is opened at once, so that wrong
- * settings fail here.
+ * Opens connections as they are needed, at most `pool.max` at a time. Unless `lazy`, `pool.min` are opened at once and in
+ * any case one, so that wrong settings fail here.
  *
  * @since 0.1.0
  * @category constructors
@@ -92,10 +90,15 @@ export const make: Effect.Effect<
   const config = yield* DsqlConfig
   const token = yield* DsqlToken
   const secureContext = yield* secureContextFor(config.tls)
-  const limit = yield* RateLimiter.make(connectRate)
+  const limit = yield* RateLimiter.make({
+    limit: config.pool.connectRate,
+    interval: "1 second",
+    algorithm: "token-bucket"
+  })
+  const setup = makeSetup(config)
 
   const open = Effect.interruptible(limit(token.get)).pipe(
-    Effect.flatMap((token) => dial(config, secureContext, token)),
+    Effect.flatMap((token) => dial(config, secureContext, token, setup)),
     Effect.withSpan("DsqlConnection.open", {
       // A connection is opened for all, not for the request that happens to need one first.
       root: true,
@@ -112,15 +115,17 @@ export const make: Effect.Effect<
     isUsable: (connection) => connection.isUsable(),
     reset: (connection) => connection.reset(),
     max: config.pool.max,
+    min: config.pool.min,
     idleTimeout: Duration.toMillis(config.pool.idleTimeout),
     maxLifetime: Duration.toMillis(config.pool.maxLifetime),
+    lifetimeJitter: config.pool.lifetimeJitter,
     acquireTimeout: Duration.toMillis(config.pool.acquireTimeout),
     onAcquireTimeout: () => networkError(config, "AcquireTimeout"),
     onClosed: () => networkError(config, "PoolClosed")
   })
 
   if (!config.lazy) {
-    yield* pool.use(() => Effect.void)
+    yield* pool.fill
   }
   return pool
 })

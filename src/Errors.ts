@@ -68,15 +68,18 @@ export class DsqlRegionError extends Data.TaggedError("DsqlRegionError")<{
 
 const credentialsAdvice = {
   NotFound:
-    "No AWS credentials found. Log in (for instance `aws sso login`), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, check AWS_PROFILE if it is set, or pass a credentials layer",
-  Expired: "The AWS credentials have expired. Renew them (for instance `aws sso login`)",
+    "No AWS credentials found: log in (for instance `aws sso login`), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, check AWS_PROFILE if it is set, or pass a credentials layer",
+  Expired: "The AWS credentials have expired: renew them where they come from",
   ProfileNotFound:
-    "The AWS profile was not found or holds no credentials. Look at ~/.aws/config and ~/.aws/credentials",
+    "The AWS profile was not found or holds no credentials: look at ~/.aws/config and ~/.aws/credentials (or where AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE point); `aws configure list-profiles` tells which there are",
+  AccessDenied:
+    "AWS refused to give credentials: for a role, allow sts:AssumeRole on it to whoever asks, and let its trust policy name them (and the external ID, if it demands one); for SSO, check that the account and role are assigned to you",
   ProviderFailed: "The AWS credential provider failed"
 } as const
 
 /**
- * The credential provider gave nothing usable.
+ * The credential provider gave nothing usable. `profile` is the profile at fault, where there is one; `command` is what to
+ * run before trying again, where that is known.
  *
  * @since 0.1.0
  * @category errors
@@ -84,11 +87,16 @@ const credentialsAdvice = {
 export class DsqlCredentialsError extends Data.TaggedError("DsqlCredentialsError")<{
   readonly reason: keyof typeof credentialsAdvice
   readonly profile?: string | undefined
+  readonly command?: string | undefined
   readonly cause?: unknown
 }> {
   override get message(): string {
+    const advice =
+      this.command === undefined
+        ? credentialsAdvice[this.reason]
+        : `The AWS login has expired or is missing: run \`${this.command}\``
     const profile = this.profile === undefined ? "" : ` (profile ${this.profile})`
-    return credentialsAdvice[this.reason] + profile + detailOf(this.cause)
+    return advice + profile + detailOf(this.cause)
   }
 }
 

@@ -2,6 +2,7 @@
  * A pool of things that are opened with effort, hold up for a while and may break at any time. It does not know what they
  * are. Taking an idle one is a single synchronous step; those who must wait are served in order.
  */
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -28,8 +29,12 @@ export interface Options<A, E> {
   /** What must run before another may use it, within a time of its own, or `undefined` if it comes back as it went. */
   readonly reset: (item: A) => Effect.Effect<void, E> | undefined
   readonly max: number
+  /** How many are kept from the first use on. */
+  readonly min: number
   readonly idleTimeout: number
   readonly maxLifetime: number
+  /** The most by which a life is shortened, as a part of it, so that those opened together do not all end together. */
+  readonly lifetimeJitter: number
   readonly acquireTimeout: number
   readonly onAcquireTimeout: () => E
   readonly onClosed: () => E
@@ -40,6 +45,8 @@ export interface Pool<A, E> {
   readonly use: <B, E2, R>(f: (item: A) => Effect.Effect<B, E2, R>) => Effect.Effect<B, E | E2, R>
   /** Lends one until the scope closes. */
   readonly reserve: Effect.Effect<A, E, Scope.Scope>
+  /** Opens those that are kept, together and at least one; fails when one of them cannot be opened. */
+  readonly fill: Effect.Effect<void, E>
 }
 
 interface Slot<A> {
@@ -54,18 +61,25 @@ interface Waiter<A, E> {
 }
 
 interface Dial {
+  /** For nobody but the pool itself. */
+  readonly spare: boolean
   fiber?: Fiber.RuntimeFiber<void>
   /** Nobody waits for it any more. */
   givenUp: boolean
 }
 
-/** The most by which a life is shortened, so that connections opened together do not all end together. */
-const lifetimeJitter = 0.1
+const logSpareFailure = (cause: Cause.Cause<unknown>) =>
+  Cause.isInterruptedOnly(cause)
+    ? Effect.void
+    : Effect.annotateLogs(Effect.logDebug("Could not replace one that is kept; the next sweep tries again", cause), {
+        package: "effect-dsql",
+        module: "Pool"
+      })
 
 export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { close, isUsable, onAcquireTimeout, onClosed, open, reset } = options
-    const { acquireTimeout, idleTimeout, max, maxLifetime } = options
+    const { acquireTimeout, idleTimeout, lifetimeJitter, max, maxLifetime, min } = options
     const clock = yield* Effect.clock
     const now = () => clock.unsafeCurrentTimeMillis()
     // Dials belong to the pool, not to the fiber that happened to need one.
@@ -76,6 +90,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     const idle: Array<Slot<A>> = []
     const waiters: Array<Waiter<A, E>> = []
     const dials = new Set<Dial>()
+    let used = false
     let closed = false
 
     const drop = (slot: Slot<A>) => {
@@ -116,13 +131,25 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
         const slot = { item, diesAt: now() + maxLifetime * (1 - lifetimeJitter * random), idleSince: now() }
         slots.add(slot)
         hand(slot)
-      } else if (!dial.givenUp) {
+      } else if (!dial.givenUp && !dial.spare) {
         const waiter = waiters.shift()
         if (waiter !== undefined) {
           Deferred.unsafeDone(waiter.deferred, Exit.failCause(exit.cause))
         }
       }
       dialForWaiters()
+    }
+
+    const startDial = (spare: boolean) => {
+      const dial: Dial = { spare, givenUp: false }
+      dials.add(dial)
+      dial.fiber = run(
+        Effect.zip(spare ? Effect.tapErrorCause(open, logSpareFailure) : open, Random.next).pipe(
+          Effect.exit,
+          Effect.map((exit) => settle(dial, exit)),
+          Effect.uninterruptible
+        )
+      )
     }
 
     // A dial that fails at once settles inside of this loop, which then goes on by itself: no recursion.
@@ -133,15 +160,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       }
       dialling = true
       while (!closed && dials.size < waiters.length && slots.size + dials.size < max) {
-        const dial: Dial = { givenUp: false }
-        dials.add(dial)
-        dial.fiber = run(
-          Effect.zip(open, Random.next).pipe(
-            Effect.exit,
-            Effect.map((exit) => settle(dial, exit)),
-            Effect.uninterruptible
-          )
-        )
+        startDial(false)
       }
       dialling = false
     }
@@ -149,8 +168,10 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     // Nobody is dialled for who has gone: the youngest dials beyond the number of those who wait are given up.
     const trimDials = () => {
       for (const dial of Array.from(dials).slice(waiters.length)) {
-        dial.givenUp = true
-        dial.fiber?.unsafeInterruptAsFork(FiberId.none)
+        if (!dial.spare) {
+          dial.givenUp = true
+          dial.fiber?.unsafeInterruptAsFork(FiberId.none)
+        }
       }
     }
 
@@ -169,7 +190,14 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       if (resetting === undefined) {
         handOrRetire(slot)
       } else {
-        run(Effect.match(resetting, { onFailure: () => retire(slot), onSuccess: () => handOrRetire(slot) }))
+        // In whatever way it ends, or its place would be lost.
+        run(
+          Effect.map(Effect.exit(resetting), (exit) => {
+            if (closed) return
+            if (Exit.isSuccess(exit)) handOrRetire(slot)
+            else retire(slot)
+          })
+        )
       }
     }
 
@@ -194,6 +222,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
         if (closed) {
           return Effect.fail(onClosed())
         }
+        used = true
         const slot = takeIdle()
         if (slot !== undefined) {
           return Effect.succeed(slot)
@@ -223,12 +252,19 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       })
     })
 
-    // Checkout never hands out what has expired; the sweep only frees what nobody asks for.
+    // Checkout never hands out what has expired; the sweep frees what nobody asks for, and replaces what is kept.
     const sweep = Effect.sync(() => {
-      const stale = idle.filter((slot) => !isFit(slot) || now() - slot.idleSince >= idleTimeout)
-      for (const slot of stale) {
+      const remove = (slot: Slot<A>) => {
         idle.splice(idle.indexOf(slot), 1)
         drop(slot)
+      }
+      idle.filter((slot) => !isFit(slot)).forEach(remove)
+      // The first lies there longest.
+      const unused = idle.filter((slot) => now() - slot.idleSince >= idleTimeout)
+      unused.slice(0, Math.max(0, slots.size - min)).forEach(remove)
+      const missing = used && !closed ? min - slots.size - dials.size : 0
+      for (let n = 0; n < missing; n++) {
+        startDial(true)
       }
     })
     const sweepEvery = Math.min(30_000, idleTimeout / 2, maxLifetime / 2)
@@ -246,6 +282,15 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       })
     )
 
+    const reserve: Pool<A, E>["reserve"] = Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(checkout(restore), (slot) =>
+        Effect.as(
+          Effect.addFinalizer(() => Effect.sync(() => giveBack(slot))),
+          slot.item
+        )
+      )
+    )
+
     return {
       use: (f) =>
         Effect.uninterruptibleMask((restore) =>
@@ -256,13 +301,10 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
             )
           )
         ),
-      reserve: Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(checkout(restore), (slot) =>
-          Effect.as(
-            Effect.addFinalizer(() => Effect.sync(() => giveBack(slot))),
-            slot.item
-          )
-        )
+      reserve,
+      // Each is held until all are there, or one would do for all.
+      fill: Effect.scoped(
+        Effect.replicateEffect(reserve, Math.max(min, 1), { concurrency: "unbounded", discard: true })
       )
     }
   })

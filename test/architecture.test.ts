@@ -26,26 +26,28 @@ const importsOf = (text: string): ReadonlyArray<string> => {
 const resolveImport = (from: string, specifier: string): string =>
   specifier.startsWith(".") ? posix.join(posix.dirname(from), specifier).replace(/\.js$/, ".ts") : specifier
 
-type Part = "core" | "local" | "client" | "Layer" | "Local" | "index" | "cli" | "package"
+type Part = "core" | "local" | "client" | "Layer" | "Local" | "Testing" | "index" | "cli" | "package"
 
 const partOf = (target: string): Part => {
   if (!target.startsWith("src/")) return "package"
   if (target.startsWith("src/core/")) return "core"
   if (target.startsWith("src/local/")) return "local"
   if (target.startsWith("src/cli/")) return "cli"
+  if (target === "src/Testing.ts" || target.startsWith("src/testing/")) return "Testing"
   if (target === "src/Layer.ts") return "Layer"
   if (target === "src/Local.ts") return "Local"
   if (target === "src/index.ts") return "index"
   return "client"
 }
 
-/** What each part may import. The index leaves `Local` out: who does not ask for the local cluster does not load it. */
+/** What each part may import. The index leaves `Local` and `Testing` out: who does not ask for them does not load them. */
 const mayImport: Record<Exclude<Part, "package">, ReadonlyArray<Part>> = {
   core: ["core"],
   local: ["core", "local", "package"],
   client: ["core", "client", "package"],
   Layer: ["core", "client", "package"],
   Local: ["core", "local", "client", "Layer", "package"],
+  Testing: ["core", "client", "Testing", "package"],
   index: ["client", "Layer"],
   cli: ["core", "local", "client", "Layer", "Local", "index", "cli", "package"]
 }
@@ -117,7 +119,11 @@ describe("imports", () => {
       ["src/Client.ts", "src/Layer.ts"],
       ["src/Client.ts", "src/local/a.ts"],
       ["src/Layer.ts", "src/Local.ts"],
+      ["src/Client.ts", "src/testing/a.ts"],
+      ["src/Testing.ts", "src/Local.ts"],
+      ["src/testing/a.ts", "src/local/a.ts"],
       ["src/index.ts", "src/Local.ts"],
+      ["src/index.ts", "src/Testing.ts"],
       ["src/Local.ts", "src/cli/main.ts"]
     ] as const
     const allowed = refused.filter(([file, target]) => violation(file, target) === undefined)

@@ -53,7 +53,8 @@ const promised: Record<string, ReadonlyArray<string>> = {
     "refine"
   ],
   "./Layer": ["DsqlLive", "layer", "layerConfig"],
-  "./Local": ["DsqlLocal"]
+  "./Local": ["DsqlLocal"],
+  "./Testing": ["Script", "TestToken", "layerClient", "layerConfig", "layerCredentials", "layerToken"]
 }
 
 /** Modules of `src` that users cannot import. */

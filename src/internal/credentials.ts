@@ -7,23 +7,17 @@ import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import type { Credentials, DsqlCredentials, Provider } from "../Auth.js"
 import { DsqlCredentialsError } from "../Errors.js"
+import { credentialsError } from "./credentialsError.js"
 
 /** Credentials that end within this time are asked for anew: five minutes, as the AWS SDKs do. */
 const expiryWindow = Duration.toMillis("5 minutes")
 
-const credentialsError = (cause: unknown, profile: string | undefined): DsqlCredentialsError => {
-  const { message, name } = cause instanceof Error ? cause : new Error(String(cause))
-  const reason = /could not resolve credentials using profile|profile .* (?:could not be found|not found)/i.test(
-    message
-  )
-    ? "ProfileNotFound"
-    : /expired/i.test(`${name} ${message}`)
-      ? "Expired"
-      : /could not load credentials from any providers/i.test(message)
-        ? "NotFound"
-        : "ProviderFailed"
-  return new DsqlCredentialsError({ reason, profile, cause })
-}
+/**
+ * How long a provider may take: the metadata services give up within about 10 seconds (1 s a request, container 3 retries,
+ * in `@smithy/credential-provider-imds` and `@aws-sdk/credential-provider-http`), STS and SSO have no bound of their own.
+ * It ends before the 30 s that a statement waits for a connection, and leaves time to open one.
+ */
+const patience = Duration.seconds(20)
 
 /** What a provider of AWS's type gives may still be anything at run time: JSON from an endpoint of one's own, say. */
 const checked = (
@@ -56,16 +50,37 @@ export const refuseExpired = (credentials: Credentials, profile?: string | undef
       : Effect.succeed(credentials)
   )
 
-export const credentialsFrom = (
-  provide: Effect.Effect<Provider, DsqlCredentialsError>,
+/** Calls a provider once. */
+export const ask = (
+  provider: Provider,
+  profile: string | undefined
+): Effect.Effect<Awaited<ReturnType<Provider>>, DsqlCredentialsError> =>
+  Effect.tryPromise({ try: async () => provider(), catch: (cause) => credentialsError(cause, profile) })
+
+/** A promise cannot be stopped: what comes after the time is over goes nowhere, and whoever asks next begins anew. */
+const inTime = <A>(effect: Effect.Effect<A, DsqlCredentialsError>, profile: string | undefined) =>
+  Effect.timeoutFail(
+    // A timeout waits for what it gives up, which would be for ever where the caller cannot be interrupted.
+    Effect.interruptible(effect),
+    {
+      duration: patience,
+      onTimeout: () =>
+        new DsqlCredentialsError({
+          reason: "ProviderFailed",
+          profile,
+          cause: new Error(`it did not answer within ${Duration.format(patience)}`)
+        })
+    }
+  )
+
+/** Credentials that are asked for when there are none, or none that last. */
+export const keep = (
+  asked: Effect.Effect<Awaited<ReturnType<Provider>>, DsqlCredentialsError>,
   profile: string | undefined
 ): Effect.Effect<Context.Tag.Service<DsqlCredentials>> =>
   Effect.sync(() => {
     let kept: Credentials | undefined
-    const ask = provide.pipe(
-      Effect.flatMap((provider) =>
-        Effect.tryPromise({ try: async () => provider(), catch: (cause) => credentialsError(cause, profile) })
-      ),
+    const renew = inTime(asked, profile).pipe(
       Effect.flatMap((found) => checked(found, profile)),
       Effect.flatMap((credentials) => refuseExpired(credentials, profile)),
       Effect.tap((credentials) => Effect.sync(() => (kept = credentials))),
@@ -74,9 +89,9 @@ export const credentialsFrom = (
     return {
       get: Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const left = (kept?.expiration ?? now) - now
-        if (kept === undefined || left <= 0) return ask
+        if (kept === undefined || left <= 0) return renew
         // Near their end new ones are asked for, but until then the old ones still serve.
-        return left > expiryWindow ? Effect.succeed(kept) : Effect.orElse(ask, () => refuseExpired(kept!, profile))
+        return left > expiryWindow ? Effect.succeed(kept) : Effect.orElse(renew, () => refuseExpired(kept!, profile))
       })
     }
   })

@@ -1,15 +1,17 @@
 /** One connection: dialled, TLS negotiated, logged in; what it has been through, and how it ends. */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { Socket } from "node:net"
 import type { SecureContext } from "node:tls"
 import * as Pg from "pg"
 import type { Resolved } from "../Config.js"
+import { startupOptions } from "../core/settings.js"
 import type { DsqlStatementError } from "../Errors.js"
 import { dialError, lostError, networkError, statementError } from "./driverError.js"
 import { PreparedStatements } from "./preparedStatements.js"
 import type { Protocol } from "./request.js"
+import type { Setup } from "./setup.js"
 
 /** The part of a `pg.Client` that its types leave out. */
 interface Internals {
@@ -33,7 +35,7 @@ export interface Connection {
   readonly isUsable: () => boolean
   /** To be called when a statement may have changed the session: its settings, or what `RESET ALL` cannot undo. */
   readonly markChanged: (what: "settings" | "more") => void
-  /** Undoes what {@link markChanged} told of; `undefined` where there is nothing to undo. */
+  /** Undoes what {@link markChanged} told of and sets up anew; `undefined` where there is nothing to undo. */
   readonly reset: () => Effect.Effect<void, DsqlStatementError> | undefined
   /** Calls back when the server has ended its answer, so that the next statement finds it waiting. */
   readonly whenReady: (callback: () => void) => void
@@ -48,7 +50,7 @@ export interface Connection {
 /** How long a goodbye may take. */
 const endTimeout = "1 second"
 
-/** How long undoing a session's settings may take; one round trip. */
+/** How long undoing a session's settings, and the user's setup after it, may take; one round trip without the latter. */
 const resetTimeout = "5 seconds"
 
 /**
@@ -81,22 +83,31 @@ const makeClient = (config: Resolved, secureContext: SecureContext, token: Redac
     ssl: { secureContext, rejectUnauthorized: true },
     sslnegotiation: config.tls.negotiation,
     keepAlive: true,
+    keepAliveInitialDelayMillis: Duration.toMillis(config.keepAlive),
     stream: () => socket,
     types: config.types
   } as Pg.ClientConfig)
   const internals = client as unknown as Internals
   // Where an option is missing, `pg` reads PGOPTIONS, PGAPPNAME and the like, or its global defaults: the start-up packet
   // holds this and no more, and no timer of the driver's runs.
+  const options = startupOptions(config.session)
   internals.getStartupConf = () => ({
     user: config.user,
     database: config.database,
-    application_name: config.applicationName
+    application_name: config.applicationName,
+    ...(options === undefined ? {} : { options })
   })
   internals.connectionParameters.query_timeout = 0
   return { client, internals }
 }
 
-const makeConnection = (config: Resolved, client: Pg.Client, internals: Internals, socket: Socket) => {
+const makeConnection = (
+  config: Resolved,
+  client: Pg.Client,
+  internals: Internals,
+  socket: Socket,
+  setup: Setup | undefined
+) => {
   let state: "opening" | "open" | "gone" = "opening"
   let changed = false
   let beyondReset = false
@@ -118,9 +129,19 @@ const makeConnection = (config: Resolved, client: Pg.Client, internals: Internal
     internals.connection.on("readyForQuery", done).on("end", done)
   }
   // `RESET ALL` goes back to what came with the start-up packet.
-  const reset = Effect.async<void, DsqlStatementError>((resume) => {
+  const resetAll = Effect.async<void, DsqlStatementError>((resume) => {
     client.query("RESET ALL", (error: Error | null) => resume(error ? Effect.fail(toError(error)) : Effect.void))
   })
+  // What it changes belongs to the connection from now on and is nothing to undo.
+  const prepare =
+    setup === undefined
+      ? Effect.void
+      : Effect.suspend(() => setup(connection)).pipe(Effect.andThen(() => (changed = beyondReset = false)))
+  const reset = Effect.zipRight(resetAll, prepare).pipe(
+    Effect.timeoutFail({ duration: resetTimeout, onTimeout: () => networkError(config, "Closed") }),
+    Effect.interruptible,
+    Effect.onError(() => Effect.sync(destroy))
+  )
   const goodbye = Effect.async<void>((resume) => client.end(() => resume(Effect.void)))
   const connection: Connection = {
     client,
@@ -135,7 +156,7 @@ const makeConnection = (config: Resolved, client: Pg.Client, internals: Internal
     reset: () => {
       const due = changed
       changed = false
-      return due ? orDestroy(connection, resetTimeout)(reset) : undefined
+      return due ? reset : undefined
     },
     whenReady,
     destroy,
@@ -153,22 +174,23 @@ const makeConnection = (config: Resolved, client: Pg.Client, internals: Internal
   // A connection that breaks while it lies idle is found out at the next checkout.
   client.on("error", destroy)
   client.on("end", destroy)
-  return { connection, opened }
+  return { connection, opened, prepare }
 }
 
 /**
- * Dials, negotiates TLS and logs in. Runs uninterruptibly but for its wait, so that whatever way it ends, either the
+ * Dials, negotiates TLS, logs in and sets up. Runs uninterruptibly but for its wait, so that whatever way it ends, either the
  * caller has the connection or its socket is destroyed.
  */
 export const dial = (
   config: Resolved,
   secureContext: SecureContext,
-  token: Redacted.Redacted
+  token: Redacted.Redacted,
+  setup: Setup | undefined
 ): Effect.Effect<Connection, DsqlStatementError> =>
   Effect.suspend(() => {
     const socket = socketTo(config.address)
     const { client, internals } = makeClient(config, secureContext, token, socket)
-    const { connection, opened } = makeConnection(config, client, internals, socket)
+    const { connection, opened, prepare } = makeConnection(config, client, internals, socket, setup)
     return Effect.async<Connection, DsqlStatementError>((resume) => {
       client.connect((error: Error | null | undefined) => {
         if (error) {
@@ -178,6 +200,7 @@ export const dial = (
         resume(Effect.succeed(connection))
       })
     }).pipe(
+      Effect.zipLeft(prepare),
       Effect.timeoutFail({
         duration: config.pool.connectTimeout,
         onTimeout: () => networkError(config, "ConnectTimeout")

@@ -1,11 +1,15 @@
 /** What goes over the wire for a statement, and how its answer comes back into Effect. */
 import * as Effect from "effect/Effect"
 import type { Submittable } from "pg"
+// @ts-expect-error a part of the driver that its types leave out
 import { prepareValue } from "pg/lib/utils.js"
 import type { Connection } from "../Connection.js"
 import { DsqlLimitError, type DsqlStatementError } from "../Errors.js"
 import type { PreparedStatement } from "./preparedStatements.js"
 import { type Protocol, Request, type Result, type RowMode } from "./request.js"
+
+/** A parameter in the form in which it is sent. */
+const toWire: (value: unknown) => string | Uint8Array | null = prepareValue
 
 /** The protocol counts parameters in 16 bits. */
 const mostParameters = 65_535
@@ -22,7 +26,7 @@ export const encode = (
           server: { sqlState: "54000", message: `a statement cannot have ${values.length} parameters` }
         })
       )
-    : Effect.try({ try: () => values.map((value) => prepareValue(value)), catch: connection.toError })
+    : Effect.try({ try: () => values.map((value) => toWire(value)), catch: connection.toError })
 
 /** A portal to be opened on a statement; `rows` is how many to fetch at first, 0 for all. */
 export interface Portal {
