@@ -8,6 +8,7 @@ import {
   Effect,
   Exit,
   Layer,
+  Logger,
   Random,
   Redacted,
   Scheduler,
@@ -97,7 +98,7 @@ describe("a simulated week", () => {
         yield* Effect.withClock(get, clock)
         yield* settle
 
-        const look = Effect.gen(function* () {
+        const look = Effect.sync(() => {
           const exit = Effect.runSyncExit(get)
           assert(Exit.isSuccess(exit), `no token at hand at ${now()}`)
           assert.isBelow(now(), Number(Redacted.value(exit.value)))
@@ -182,6 +183,8 @@ describe("a provider that is down", () => {
     })
   )
 })
+
+const quiet = Logger.remove(Logger.defaultLogger)
 
 /** A clock whose timers follow `Date` wherever it is moved to. */
 const following: Clock.Clock = Object.assign(Clock.make(), {
@@ -290,7 +293,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
         }
         state.failing = false
         yield* logsIn
-      })
+      }).pipe(Effect.provide(quiet))
   )
 
   // The one run in real time. Tokens of 3 seconds are usable for 1 to 2 (the signing time is cut to whole seconds, and the
