@@ -321,7 +321,7 @@ describe("a provider", () => {
   it.scoped("that never answers fails after 20 seconds, also where nothing can be interrupted, and is asked anew", () =>
     Effect.gen(function* () {
       let calls = 0
-      let answerLate: (accessKeyId: string) => void = () => {}
+      let answerLate: ((accessKeyId: string) => void) | undefined
       const provider: DsqlAuth.Provider = () => {
         calls += 1
         return calls === 1
@@ -337,7 +337,7 @@ describe("a provider", () => {
       assert.strictEqual(error.reason, "ProviderFailed")
       assert.include(error.message, "it did not answer within 20s")
       assert.strictEqual((yield* get).accessKeyId, "second")
-      answerLate("first")
+      answerLate?.("first")
       yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
       assert.strictEqual((yield* get).accessKeyId, "second")
       assert.strictEqual(calls, 2)

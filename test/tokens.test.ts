@@ -8,6 +8,7 @@ import {
   Effect,
   Exit,
   Layer,
+  Logger,
   Random,
   Redacted,
   Scheduler,
@@ -183,6 +184,8 @@ describe("a provider that is down", () => {
   )
 })
 
+const quiet = Logger.remove(Logger.defaultLogger)
+
 /** A clock whose timers follow `Date` wherever it is moved to. */
 const following: Clock.Clock = Object.assign(Clock.make(), {
   sleep: (duration: Duration.Duration) =>
@@ -290,7 +293,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
         }
         state.failing = false
         yield* logsIn
-      })
+      }).pipe(Effect.provide(quiet))
   )
 
   // The one run in real time. Tokens of 3 seconds are usable for 1 to 2 (the signing time is cut to whole seconds, and the
