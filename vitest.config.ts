@@ -37,7 +37,11 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        test: { name: "library", include: ["test/**/*.test.ts"], exclude: ["test/package.test.ts"] }
+        test: {
+          name: "library",
+          include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
+          exclude: ["test/package.test.ts"]
+        }
       },
       {
         extends: true,

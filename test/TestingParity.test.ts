@@ -23,7 +23,9 @@ const facts = (error: unknown): unknown => {
   const { detail, hint, schema, severity } = (fields["server"] ?? {}) as Record<string, unknown>
   const { column, constraint, feature, outcomeUnknown, reason, sqlState, table } = fields
   return {
-    facts: { _tag, message, column, constraint, feature, outcomeUnknown, reason, sqlState, table },
+    _tag,
+    message,
+    fields: { column, constraint, feature, outcomeUnknown, reason, sqlState, table },
     server: { detail, hint, schema, severity }
   }
 }
