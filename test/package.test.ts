@@ -36,7 +36,16 @@ const optionalPeers = peers.filter(isOptional)
 
 /** The names users are promised, at least. A module that exports more is fine, one that lost a name is not. */
 const promised: Record<string, ReadonlyArray<string>> = {
-  ".": ["DsqlAuth", "DsqlClient", "DsqlConfig", "DsqlConnection", "DsqlErrors", "DsqlLayer", "DsqlLive"],
+  ".": [
+    "DsqlAuth",
+    "DsqlClient",
+    "DsqlConfig",
+    "DsqlConnection",
+    "DsqlErrors",
+    "DsqlLayer",
+    "DsqlLive",
+    "DsqlTransaction"
+  ],
   "./Auth": ["DsqlCredentials", "DsqlToken"],
   "./Client": ["make"],
   "./Config": ["DsqlConfig"],
@@ -54,11 +63,12 @@ const promised: Record<string, ReadonlyArray<string>> = {
   ],
   "./Layer": ["DsqlLive", "layer", "layerConfig"],
   "./Local": ["DsqlLocal"],
-  "./Testing": ["Script", "TestToken", "layerClient", "layerConfig", "layerCredentials", "layerToken"]
+  "./Testing": ["Script", "TestToken", "layerClient", "layerConfig", "layerCredentials", "layerToken"],
+  "./Transaction": ["retryStatement", "schedule", "withRetry"]
 }
 
 /** Modules of `src` that users cannot import. */
-const closed = ["Pool", "Transaction", "index"]
+const closed = ["Pool", "index"]
 
 const modules = Object.keys(manifest.exports).filter((subpath) => subpath !== "./package.json")
 const specifierOf = (subpath: string): string => `${manifest.name}${subpath.slice(1)}`
