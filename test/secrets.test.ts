@@ -26,7 +26,7 @@ it.live("no secret or token is in anything that is handed out, logged, traced or
     const sessionToken = "a-very-secret-session-token"
     const local = yield* DsqlLocal
     const stolen = { ...credentials, accessKeyId: "AKIAOTHER00000000000", sessionToken: Redacted.make(sessionToken) }
-    yield* local.addCredentials(stolen)
+    yield* local.addIdentity(stolen)
 
     const output: Array<string> = []
     const logger = Logger.make((entry) => void output.push(show(entry)))

@@ -9,6 +9,7 @@ export type BackendAnswer =
       readonly socket: Socket
       /** Everything up to and including ReadyForQuery, for the client. */
       readonly greeting: Buffer
+      readonly processId: number
     }
   | { readonly _tag: "Refused"; readonly code: string; readonly error: Buffer }
   | { readonly _tag: "Unavailable" }
@@ -32,6 +33,7 @@ export const connectBackend = (
 
 const readAnswer = async (socket: Socket): Promise<BackendAnswer> => {
   const greeting: Array<Buffer> = []
+  let processId = 0
   for (;;) {
     const next = await readMessage(socket, startupMessageLimit)
     if (next === undefined) {
@@ -43,8 +45,9 @@ const readAnswer = async (socket: Socket): Promise<BackendAnswer> => {
       socket.destroy()
       return { _tag: "Refused", code: errorFields(next.body).get("C") ?? "", error: raw }
     }
+    if (next.type === "K") processId = next.body.readUInt32BE(0)
     greeting.push(next.type === "S" ? asReported(next.body, raw) : raw)
-    if (next.type === "Z") return { _tag: "Ready", socket, greeting: Buffer.concat(greeting) }
+    if (next.type === "Z") return { _tag: "Ready", socket, greeting: Buffer.concat(greeting), processId }
   }
 }
 

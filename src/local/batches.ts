@@ -55,22 +55,24 @@ export class Batcher {
   }
 }
 
-/** What to do with a batch. */
-export interface Forward {
-  readonly _tag: "Forward"
-  readonly slices: ReadonlyArray<Buffer>
+/**
+ * The seam where a session is judged: one step on the way of its messages. It is made anew for each session and may
+ * remember. Batches pass the stages of a session from the first to the last, answers back from the last to the first.
+ */
+export interface Stage {
+  /** What goes on in the place of a batch. */
+  readonly onBatch: (batch: Batch) => Batch
+  /** The types of the server's messages that it wants to see at this moment; none in the most sessions. */
+  readonly answerTypes: string
+  /** What goes on in the place of an answer of such a type; `undefined` for nothing. */
+  readonly onAnswer: (answer: Message) => Buffer | undefined
 }
 
-/** The seam where batches are judged. */
-export type OnBatch = (batch: Batch) => Forward
+/** Makes the stages of one session. */
+export type MakeStages = () => ReadonlyArray<Stage>
 
 /**
  * How much of an open pipeline is kept: the service allows 10 MiB for a transaction, so whatever it could commit is one
  * batch here.
  */
 export const batchLimit = 20 * 1024 * 1024
-
-export const forwardAsReceived: OnBatch = ({ messages }) => ({
-  _tag: "Forward",
-  slices: messages.map((message) => message.raw)
-})

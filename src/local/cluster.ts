@@ -1,19 +1,25 @@
 import { rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
-import { forwardAsReceived } from "./batches.js"
+import type { TLSSocket } from "node:tls"
 import { platformPackage } from "./binaries.js"
 import { makeCertificates } from "./certificates.js"
 import { LocalClusterError } from "./errors.js"
+import { Gate } from "./gate.js"
 import { type Gateway, startGateway } from "./gateway.js"
+import { accountId, Iam, type Identity } from "./iam.js"
+import { iamStatements } from "./iamStatements.js"
 import { randomClusterId, randomIdentity } from "./identity.js"
 import { requireLocalPackages } from "./packages.js"
+import { readLogs } from "./logs.js"
 import { makeRunFolder, startPostgres } from "./postgres.js"
+import { resetDatabase } from "./reset.js"
 import { findRunAs } from "./runAs.js"
 import { runSession } from "./session.js"
+import { type SessionInfo, Sessions } from "./sessions.js"
 import { internalUser, prepareInstallation } from "./template.js"
-import type { Identity } from "./token.js"
 
-export type { Identity } from "./token.js"
+export type { Action, Identity } from "./iam.js"
+export type { SessionInfo } from "./sessions.js"
 
 /** Milliseconds since the epoch. */
 export interface Clock {
@@ -49,16 +55,40 @@ export interface Cluster {
   /** Credentials made for this cluster. */
   readonly accessKeyId: string
   readonly secretAccessKey: string
-  /** Makes further credentials known to the "IAM" of this cluster. */
-  readonly addIdentity: (identity: Identity) => void
+  /** Whose they are: a user who may do everything. */
+  readonly arn: string
+  /**
+   * Makes further credentials known to the "IAM" of this cluster, in the place of those with the same access key. Gives
+   * the ARN to grant database roles to. Throws `LocalClusterError` if `arn` is none of a user or role.
+   */
+  readonly addIdentity: (identity: Identity) => string
+  /** Sessions that are open stay. */
+  readonly removeIdentity: (accessKeyId: string) => void
   /** Moves the clock that tokens are judged by, and only that. */
   readonly setTokenSkew: (milliseconds: number) => void
   /** Client sockets now open. */
   readonly connectionCount: () => number
   /** Successful logins so far. */
   readonly loginCount: () => number
-  /** Destroys all client sockets; the cluster goes on. */
-  readonly dropConnections: () => void
+  /** The clients that are logged in now. */
+  readonly connections: () => ReadonlyArray<SessionInfo>
+  /** Destroys all client sockets, or those logged in as `user`; the cluster goes on. */
+  readonly dropConnections: (of?: { readonly user: string }) => void
+  /** Destroys the socket of one client; false if there is no such. */
+  readonly dropConnection: (id: number) => boolean
+  /**
+   * Leaves clients without an answer, as a network that has frozen: sockets stay open and new ones are accepted, but
+   * nothing is read or sent until `resume`.
+   */
+  readonly pause: () => void
+  readonly resume: () => void
+  /**
+   * Makes the database anew: empty, with no role but `admin`. All clients are dropped, and new ones wait until it is
+   * done. Identities and the skew of the clock stay. Rejects with `LocalClusterError`.
+   */
+  readonly reset: () => Promise<void>
+  /** The end of PostgreSQL's log: at most 64 KiB of failed statements and what else it reports. */
+  readonly logs: () => Promise<string>
   /** Ends PostgreSQL, closes the port and removes the folder. May be called more than once. */
   readonly stop: () => Promise<void>
 }
@@ -85,9 +115,12 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
   const endpoint = `${clusterId}.dsql.${region}.on.aws`
   const clock = options.clock ?? { now: Date.now }
   const owner = randomIdentity()
-  const identities = new Map([[owner.accessKeyId, owner]])
+  const iam = new Iam()
+  const { arn } = iam.add(owner)
+  const sessions = new Sessions()
+  const network = new Gate()
+  const databaseGate = new Gate()
   let tokenSkew = 0
-  let logins = 0
 
   const runAs = findRunAs()
   const installation = await prepareInstallation(runAs)
@@ -108,14 +141,18 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
     const session = {
       endpoint,
       region,
-      database,
+      clusterArn: `arn:aws:dsql:${region}:${accountId}:cluster/${clusterId}`,
+      databaseName: database,
       internalUser,
       socketPath,
       loginTimeout: clientTimeout,
       now: () => clock.now() + tokenSkew,
-      findIdentity: (accessKeyId: string) => identities.get(accessKeyId),
-      onLogin: () => void logins++,
-      onBatch: forwardAsReceived
+      findPrincipal: (accessKeyId: string) => iam.find(accessKeyId),
+      network,
+      database: databaseGate,
+      onLogin: (info: Omit<SessionInfo, "since">, client: TLSSocket) =>
+        sessions.add({ ...info, since: new Date(clock.now()) }, client),
+      makeStages: () => [iamStatements()]
     }
     const { port, connectionCount, dropConnections } = (gateway = await startGateway({
       host: hostaddr,
@@ -123,8 +160,15 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       certificate: certificates.certificate,
       key: certificates.key,
       handshakeTimeout: clientTimeout,
+      network,
       onSecure: (socket) => void runSession(socket, session).catch(() => socket.destroy())
     }))
+    const reset = async (): Promise<void> => {
+      databaseGate.close()
+      dropConnections()
+      await resetDatabase(socketPath, internalUser).finally(() => databaseGate.open())
+    }
+    let resetting = Promise.resolve()
     let stopping: Promise<void> | undefined
     return {
       clusterId,
@@ -138,11 +182,21 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       caFile,
       accessKeyId: owner.accessKeyId,
       secretAccessKey: owner.secretAccessKey,
-      addIdentity: (identity) => void identities.set(identity.accessKeyId, identity),
+      arn,
+      addIdentity: (identity) => iam.add(identity).grantee,
+      removeIdentity: (accessKeyId) => iam.remove(accessKeyId),
       setTokenSkew: (milliseconds) => void (tokenSkew = milliseconds),
       connectionCount,
-      loginCount: () => logins,
-      dropConnections,
+      loginCount: () => sessions.logins,
+      connections: () => sessions.list(),
+      dropConnections: (of) =>
+        of === undefined ? dropConnections() : void sessions.drop(({ user }) => user === of.user),
+      dropConnection: (wanted) => sessions.drop(({ id }) => id === wanted) > 0,
+      pause: () => network.close(),
+      resume: () => network.open(),
+      // One at a time, also after one that failed.
+      reset: () => (resetting = resetting.then(reset, reset)),
+      logs: () => readLogs(folder),
       stop: () => (stopping ??= stopAll())
     }
   } catch (error) {

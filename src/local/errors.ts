@@ -1,8 +1,8 @@
-/** Why a local cluster could not start. */
+/** Why a local cluster could not start, or not do what it was told. */
 export type LocalClusterErrorReason =
-  "MissingPackage" | "UnsupportedPlatform" | "CannotRun" | "PortInUse" | "StartFailed"
+  "MissingPackage" | "UnsupportedPlatform" | "CannotRun" | "PortInUse" | "StartFailed" | "InvalidArn" | "ResetFailed"
 
-/** The only error `startCluster` rejects with. Its message says what to do next. */
+/** The only error that a cluster fails with. Its message says what to do next. */
 export class LocalClusterError extends Error {
   override readonly name = "LocalClusterError"
   readonly reason: LocalClusterErrorReason

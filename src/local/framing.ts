@@ -67,31 +67,3 @@ export class MessageFramer {
     return bytes.subarray(offset)
   }
 }
-
-/** Follows a stream of well-formed messages, only to know whether it stands between two of them. */
-export class BoundaryTracker {
-  #header: Buffer = Buffer.alloc(0)
-  #remaining = 0
-
-  get isAtBoundary(): boolean {
-    return this.#remaining === 0 && this.#header.length === 0
-  }
-
-  push(chunk: Buffer): void {
-    let offset = Math.min(this.#remaining, chunk.length)
-    this.#remaining -= offset
-    while (offset < chunk.length) {
-      const end = offset + headerLength - this.#header.length
-      const header = Buffer.concat([this.#header, chunk.subarray(offset, end)])
-      if (header.length < headerLength) {
-        this.#header = header
-        return
-      }
-      this.#header = Buffer.alloc(0)
-      const body = header.readInt32BE(1) - 4
-      const here = Math.min(body, chunk.length - end)
-      this.#remaining = body - here
-      offset = end + here
-    }
-  }
-}

@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer, type Socket } from "node:net"
 import { createServer as createTlsServer, type Server as TlsServer, type TLSSocket } from "node:tls"
 import { LocalClusterError, systemErrorCode } from "./errors.js"
+import type { Gate } from "./gate.js"
 import { negotiateOpening } from "./opening.js"
 import { closeAfter, closeWith } from "./streams.js"
 
@@ -11,6 +12,8 @@ export interface GatewayOptions {
   readonly key: string
   /** How long a client may take to begin TLS, and again to complete it, in milliseconds. */
   readonly handshakeTimeout: number
+  /** Closed while clients are to be left without an answer. */
+  readonly network: Gate
   /** Takes over a connection that speaks TLS. */
   readonly onSecure: (socket: TLSSocket) => void
 }
@@ -36,6 +39,7 @@ export const startGateway = async (options: GatewayOptions): Promise<Gateway> =>
     postgres: makeTlsServer(options, options.onSecure)
   }
   const accept = async (socket: Socket): Promise<void> => {
+    await options.network.opened()
     const inTime = closeAfter(socket, options.handshakeTimeout)
     const opening = await negotiateOpening(socket)
     inTime()

@@ -1,5 +1,5 @@
 import { randomBytes, randomInt } from "node:crypto"
-import type { Identity } from "./token.js"
+import type { Identity } from "./iam.js"
 
 const base32 = "abcdefghijklmnopqrstuvwxyz234567"
 

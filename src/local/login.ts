@@ -1,7 +1,8 @@
 import type { TLSSocket } from "node:tls"
+import type { Action, Principal } from "./iam.js"
 import * as refusals from "./refusals.js"
 import { readExactly, readMessage } from "./streams.js"
-import { type Identity, verifyToken } from "./token.js"
+import { verifyToken } from "./token.js"
 import {
   authenticationCleartextPassword,
   type ErrorFields,
@@ -17,23 +18,29 @@ import {
 export interface LoginContext {
   readonly endpoint: string
   readonly region: string
-  readonly database: string
+  /** What policies name the cluster by. */
+  readonly clusterArn: string
+  readonly databaseName: string
   readonly internalUser: string
   /** The time that tokens are judged by, in milliseconds since the epoch. */
   readonly now: () => number
-  readonly findIdentity: (accessKeyId: string) => Identity | undefined
+  readonly findPrincipal: (accessKeyId: string) => Principal | undefined
 }
 
 export type LoginOutcome =
   | {
       readonly _tag: "Accepted"
       readonly user: string
-      readonly identity: Identity
+      readonly principal: Principal
+      readonly applicationName: string
       readonly parameters: Parameters
     }
   | { readonly _tag: "Refused"; readonly error: ErrorFields }
   /** The client has gone, or asked for something that is not answered. */
   | { readonly _tag: "Closed" }
+
+/** The role of every cluster; for it a right token is enough, others need a mapping. */
+export const adminRole = "admin"
 
 /** PostgreSQL's own limit. Session tokens make passwords of some kilobytes. */
 const passwordLimit = 65_535
@@ -70,18 +77,24 @@ export const login = async (client: TLSSocket, context: LoginContext): Promise<L
     region: context.region,
     user,
     now: context.now(),
-    findIdentity: context.findIdentity
+    findPrincipal: context.findPrincipal
   })
   if (verdict._tag === "Refused") return refused(refusals.accessDenied(refusals.tokenHint(verdict.refusal)))
+  const { principal } = verdict
+  const action: Action = user === adminRole ? "dsql:DbConnectAdmin" : "dsql:DbConnect"
+  if (!principal.allowedActions.includes(action)) {
+    return refused(refusals.actionNotAllowed(principal.arn, action, context.clusterArn))
+  }
 
   // As in PostgreSQL, a database that is not named is the one of the user's name.
   const database = lastValue(parameters, "database") ?? user
-  if (database !== context.database) return refused(refusals.unknownDatabase(database))
+  if (database !== context.databaseName) return refused(refusals.unknownDatabase(database))
   if (user === context.internalUser) return refused(refusals.roleDoesNotExist(user))
   return {
     _tag: "Accepted",
     user,
-    identity: verdict.identity,
+    principal,
+    applicationName: lastValue(parameters, "application_name") ?? "",
     parameters: parameters.filter((parameter) => !protocolOptions.includes(parameter))
   }
 }

@@ -62,6 +62,16 @@ export const accessDenied = (hint: string): ErrorFields => ({
   hint
 })
 
+/** Published; the resource is the cluster's ARN. */
+export const actionNotAllowed = (arn: string, action: string, resource: string): ErrorFields =>
+  accessDenied(
+    `User: ${arn} is not authorized to perform: ${action} on resource: ${resource} because no identity-based policy allows the ${action} action`
+  )
+
+/** The text is published for an identity that may not use the cluster; that it comes without a mapping is inferred. */
+export const roleNotMapped = (arn: string): ErrorFields =>
+  accessDenied(`User: ${arn} is not authorized to access this resource`)
+
 export const roleDoesNotExist = (role: string): ErrorFields => accessDenied(`Role ${role} does not exist`)
 
 export const roleMustLogin = (role: string): ErrorFields => accessDenied(`role ${role} must have the LOGIN attribute`)

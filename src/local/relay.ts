@@ -1,31 +1,43 @@
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
-import { Batcher, batchLimit, clientMessageTypes, type OnBatch } from "./batches.js"
-import { BoundaryTracker, type FramingProblem, MessageFramer } from "./framing.js"
+import { AnswerStream } from "./answers.js"
+import { Batcher, batchLimit, clientMessageTypes, type Stage } from "./batches.js"
+import { type FramingProblem, MessageFramer } from "./framing.js"
+import type { Gate } from "./gate.js"
 import { invalidMessageLength, invalidMessageType } from "./refusals.js"
 import { closeWith } from "./streams.js"
 import { type ErrorFields, fatal, messageLimit } from "./wire.js"
 
-/** Carries messages between a client that is logged in and its backend until one of them goes. */
-export const relay = (client: Duplex, backend: Socket, onBatch: OnBatch): void => {
+/**
+ * Carries messages between a client that is logged in and its backend until one of them goes. While the gate is closed
+ * nothing is read from either side.
+ */
+export const relay = (client: Duplex, backend: Socket, stages: ReadonlyArray<Stage>, gate: Gate): void => {
   const framer = new MessageFramer(clientMessageTypes, messageLimit)
   const batcher = new Batcher(batchLimit)
-  const answers = new BoundaryTracker()
+  const answers = new AnswerStream(stages)
 
   // Each side is read only as fast as the other takes it.
+  const flow = (): void => {
+    if (gate.isClosed || backend.writableNeedDrain) client.pause()
+    else client.resume()
+    if (gate.isClosed || client.writableNeedDrain) backend.pause()
+    else backend.resume()
+  }
   const toBackend = (chunk: Buffer): void => {
     backend.cork()
     for (const message of framer.push(chunk)) {
       const batch = batcher.push(message)
-      if (batch !== undefined) for (const slice of onBatch(batch).slices) backend.write(slice)
+      if (batch === undefined) continue
+      for (const { raw } of stages.reduce((rest, stage) => stage.onBatch(rest), batch).messages) backend.write(raw)
     }
     backend.uncork()
     if (framer.problem !== undefined) return refuse(framer.problem)
     if (backend.writableNeedDrain) client.pause()
   }
   const toClient = (chunk: Buffer): void => {
-    answers.push(chunk)
-    if (!client.write(chunk)) backend.pause()
+    for (const slice of answers.push(chunk)) client.write(slice)
+    if (client.writableNeedDrain) backend.pause()
   }
   const refuse = (problem: FramingProblem): void => {
     backend.off("data", toClient).destroy()
@@ -38,11 +50,13 @@ export const relay = (client: Duplex, backend: Socket, onBatch: OnBatch): void =
     closeWith(client, lastWords)
   }
 
-  client.on("data", toBackend).on("drain", () => backend.resume())
+  client.on("data", toBackend).on("drain", flow)
   backend
     .on("data", toClient)
-    .on("drain", () => client.resume())
+    .on("drain", flow)
     .on("close", () => closeClient())
+  client.once("close", gate.onChange(flow))
+  flow()
 }
 
 const framingError = (problem: FramingProblem): ErrorFields =>

@@ -6,6 +6,7 @@ import { type BinaryPackage, copyBinaries, findBinaryPackage } from "./binaries.
 import { cached, currentCacheUser, openCache } from "./cache.js"
 import { LocalClusterError, systemErrorCode } from "./errors.js"
 import type { Account } from "./runAs.js"
+import { createDatabase, systemSchema } from "./systemSchema.js"
 
 /** What a cluster is started from: PostgreSQL, and a data folder to be copied. */
 export interface Installation {
@@ -38,19 +39,24 @@ client_connection_check_interval = 20ms
 default_transaction_isolation = 'repeatable read'
 timezone = 'UTC'
 log_timezone = 'UTC'
-log_min_messages = fatal
+log_min_messages = error
 `
 
 /** Only who may enter the socket's folder, which is closed to others, gets as far as this. */
 const hostBasedAuthentication = "local all all trust\n"
 
-/** Single-user mode ends a statement at an empty line. template1 stays, as the pristine copy; template0 is dead weight. */
+/**
+ * Single-user mode ends a statement at an empty line. It runs in template1, the pristine copy that the database is made
+ * from, now and at every reset; template0 is dead weight.
+ */
 const bootstrap = [
   "UPDATE pg_database SET datistemplate = false WHERE datname = 'template0'",
   "DROP DATABASE template0",
   "CREATE ROLE admin LOGIN CREATEROLE",
-  "ALTER DATABASE postgres OWNER TO admin",
-  "ALTER SCHEMA public OWNER TO admin"
+  "ALTER SCHEMA public OWNER TO admin",
+  ...systemSchema,
+  "DROP DATABASE postgres",
+  createDatabase
 ]
   .map((statement) => `${statement};\n\n`)
   .join("")
@@ -88,7 +94,7 @@ const build = async (folder: string, binaries: BinaryPackage, runAs: Account | u
   await run("initdb", ["-D", data, ...initdbOptions.split(" ")], "")
   await appendFile(join(data, "postgresql.conf"), settings)
   await writeFile(join(data, "pg_hba.conf"), hostBasedAuthentication)
-  await run("postgres", ["--single", "-j", "-D", data, "-c", "exit_on_error=on", "postgres"], bootstrap)
+  await run("postgres", ["--single", "-j", "-D", data, "-c", "exit_on_error=on", "template1"], bootstrap)
 }
 
 /** Libraries of the package need one another, and not each of them says where to look. */

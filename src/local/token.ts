@@ -1,13 +1,6 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto"
+import type { Principal } from "./iam.js"
 import type { TokenRefusal } from "./refusals.js"
-
-/** Credentials that the "IAM" of a cluster knows. */
-export interface Identity {
-  readonly accessKeyId: string
-  readonly secretAccessKey: string
-  readonly sessionToken?: string | undefined
-  readonly arn?: string | undefined
-}
 
 /** What a token is judged against. */
 export interface TokenContext {
@@ -17,11 +10,11 @@ export interface TokenContext {
   readonly user: string
   /** Milliseconds since the epoch. */
   readonly now: number
-  readonly findIdentity: (accessKeyId: string) => Identity | undefined
+  readonly findPrincipal: (accessKeyId: string) => Principal | undefined
 }
 
 export type TokenVerdict =
-  | { readonly _tag: "Accepted"; readonly identity: Identity }
+  | { readonly _tag: "Accepted"; readonly principal: Principal }
   | { readonly _tag: "Refused"; readonly refusal: TokenRefusal }
 
 /** How far a token's date may lie ahead of our clock. Inferred: it is the tolerance of other AWS services. */
@@ -61,12 +54,12 @@ export const verifyToken = (token: string, context: TokenContext): TokenVerdict 
   const expires = /^\d{1,6}$/.test(parsed.expires) ? Number(parsed.expires) : 0
   if (expires < 1 || expires > maxExpires) return refuse({ reason: "InvalidExpires" })
 
-  const identity = context.findIdentity(accessKeyId)
-  if (identity === undefined) return refuse({ reason: "UnknownAccessKey" })
-  if (parsed.parameters.get("X-Amz-Security-Token") !== identity.sessionToken) {
+  const principal = context.findPrincipal(accessKeyId)
+  if (principal === undefined) return refuse({ reason: "UnknownAccessKey" })
+  if (parsed.parameters.get("X-Amz-Security-Token") !== principal.sessionToken) {
     return refuse({ reason: "WrongSessionToken" })
   }
-  if (!equalsInConstantTime(parsed.signature, sign(parsed, identity.secretAccessKey))) {
+  if (!equalsInConstantTime(parsed.signature, sign(parsed, principal.secretAccessKey))) {
     return refuse({ reason: "WrongSignature" })
   }
 
@@ -81,7 +74,7 @@ export const verifyToken = (token: string, context: TokenContext): TokenVerdict 
   ) {
     return refuse({ reason: "WrongAction", user: context.user, action: parsed.action })
   }
-  return { _tag: "Accepted", identity }
+  return { _tag: "Accepted", principal }
 }
 
 const refuse = (refusal: TokenRefusal): TokenVerdict => ({ _tag: "Refused", refusal })

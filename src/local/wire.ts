@@ -38,6 +38,19 @@ export const message = (type: string, ...body: ReadonlyArray<Buffer>): Buffer =>
   return Buffer.concat([Buffer.from(type, "latin1"), int32(length), ...body])
 }
 
+/** The tag of a statement that is done. */
+export const commandComplete = (tag: string): Buffer => message("C", cString(tag))
+
+/** An ErrorResponse or NoticeResponse with its fields, but for those left out. */
+export const responseWith = (
+  type: string,
+  fields: ReadonlyMap<string, string>,
+  leftOut: ReadonlyArray<string>
+): Buffer => {
+  const kept = [...fields].filter(([name]) => !leftOut.includes(name))
+  return message(type, ...kept.map(([name, value]) => cString(name + value)), Buffer.of(0))
+}
+
 /** An ErrorResponse that ends the connection. */
 export const fatal = (fields: ErrorFields): Buffer => {
   const field = (type: string, value: string | undefined) => (value === undefined ? [] : [cString(type + value)])

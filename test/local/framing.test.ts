@@ -1,7 +1,8 @@
 import * as fc from "effect/FastCheck"
 import { describe, expect, it } from "vitest"
-import { type Batch, Batcher, clientMessageTypes } from "../../src/local/batches.js"
-import { BoundaryTracker, MessageFramer } from "../../src/local/framing.js"
+import { AnswerStream } from "../../src/local/answers.js"
+import { type Batch, Batcher, clientMessageTypes, type Stage } from "../../src/local/batches.js"
+import { MessageFramer } from "../../src/local/framing.js"
 import { parseParameters, startupMessage } from "../../src/local/wire.js"
 import { frame } from "./support.js"
 
@@ -93,24 +94,85 @@ describe("Batcher", () => {
   })
 })
 
-describe("BoundaryTracker", () => {
-  it("knows whether bytes end between two messages", () => {
+describe("AnswerStream", () => {
+  const upper = (types: string): Stage => ({
+    onBatch: (batch) => batch,
+    answerTypes: types,
+    onAnswer: ({ raw, type }) => (type === "N" ? undefined : frame(type, raw.toString("latin1", 5).toUpperCase()))
+  })
+  const answers = fc.array(fc.record({ type: fc.constantFrom(..."CDENZ"), body: fc.uint8Array({ maxLength: 40 }) }), {
+    maxLength: 20
+  })
+  const places = fc.array(fc.nat(1000), { maxLength: 30 })
+
+  it("passes bytes on as they come while nobody wants to see them, but for parts of a header", () => {
     fc.assert(
-      fc.property(messages, fc.array(fc.nat(1000), { maxLength: 30 }), (list, places) => {
+      fc.property(answers, places, (list, places) => {
+        const stream = new AnswerStream([upper("")])
+        let [sent, received] = [0, 0]
+        const whole = cut(bytesOf(list), places).flatMap((chunk) => {
+          const slices = stream.push(chunk)
+          sent += chunk.length
+          received += slices.reduce((sum, { length }) => sum + length, 0)
+          expect(sent - received).toBeLessThan(5)
+          return slices
+        })
+        expect(Buffer.concat(whole)).toEqual(bytesOf(list))
+      })
+    )
+  })
+
+  it("changes whole messages of the types that are wanted, and no others, over every split", () => {
+    fc.assert(
+      fc.property(answers, places, (list, places) => {
+        const stream = new AnswerStream([upper("EN")])
+        const expected = list
+          .filter(({ type }) => type !== "N")
+          .map(({ body, type }) => {
+            const text = Buffer.from(body).toString("latin1")
+            return frame(type, type === "E" ? text.toUpperCase() : Buffer.from(body))
+          })
+        const chunks = cut(bytesOf(list), places).flatMap((chunk) => stream.push(chunk))
+        expect(Buffer.concat(chunks)).toEqual(Buffer.concat(expected))
+      })
+    )
+  })
+
+  it("knows whether what went on ends between two messages", () => {
+    fc.assert(
+      fc.property(answers, places, (list, places) => {
         const boundaries = new Set([0])
         list.reduce((offset, { body }) => {
           boundaries.add(offset + 5 + body.length)
           return offset + 5 + body.length
         }, 0)
-        const tracker = new BoundaryTracker()
+        const stream = new AnswerStream([])
         let offset = 0
         for (const chunk of cut(bytesOf(list), places)) {
-          tracker.push(chunk)
-          offset += chunk.length
-          expect(tracker.isAtBoundary).toBe(boundaries.has(offset))
+          for (const slice of stream.push(chunk)) offset += slice.length
+          expect(stream.isAtBoundary).toBe(boundaries.has(offset))
         }
       })
     )
+  })
+
+  it("asks the last stage first, and none behind one that lets nothing go on", () => {
+    const seen: Array<string> = []
+    const stage = (name: string, types: string, result: (raw: Buffer) => Buffer | undefined): Stage => ({
+      onBatch: (batch) => batch,
+      answerTypes: types,
+      onAnswer: ({ raw, type }) => {
+        seen.push(`${name}${type}${raw.toString("latin1", 5)}`)
+        return result(raw)
+      }
+    })
+    const stream = new AnswerStream([
+      stage("first", "CE", (raw) => raw),
+      stage("last", "CN", (raw) => (raw[0] === 0x4e ? undefined : frame("C", "new")))
+    ])
+    const out = stream.push(Buffer.concat([frame("C", "old"), frame("N", ""), frame("E", "")]))
+    expect(seen).toEqual(["lastCold", "firstCnew", "lastN", "firstE"])
+    expect(Buffer.concat(out)).toEqual(Buffer.concat([frame("C", "new"), frame("E", "")]))
   })
 })
 

@@ -2,8 +2,8 @@ import { once } from "node:events"
 import { connect as connectTcp } from "node:net"
 import { connect as connectTls } from "node:tls"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { forwardAsReceived } from "../../src/local/batches.js"
 import { type Certificates, makeCertificates } from "../../src/local/certificates.js"
+import { Gate } from "../../src/local/gate.js"
 import { type Gateway, startGateway } from "../../src/local/gateway.js"
 import { runSession } from "../../src/local/session.js"
 import { eventually, Incoming, sslRequest, startup } from "./support.js"
@@ -22,18 +22,22 @@ beforeAll(async () => {
     certificate: certificates.certificate,
     key: certificates.key,
     handshakeTimeout: timeout,
+    network: new Gate(),
     onSecure: (socket) =>
       void runSession(socket, {
         endpoint,
         region: "us-east-1",
-        database: "postgres",
+        clusterArn: "arn",
+        databaseName: "postgres",
         internalUser: "internal",
         socketPath: "/nowhere",
         loginTimeout: timeout,
         now: Date.now,
-        findIdentity: () => undefined,
+        findPrincipal: () => undefined,
+        network: new Gate(),
+        database: new Gate(),
         onLogin: () => {},
-        onBatch: forwardAsReceived
+        makeStages: () => []
       })
   })
 })

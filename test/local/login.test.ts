@@ -95,21 +95,6 @@ describe("a login with a right token", () => {
     expect(await refusal(cluster, { identity: { ...plain, accessKeyId: temporary.accessKeyId } })).toEqual(invalid)
     expect(await refusal(cluster, { identity: { ...plain, sessionToken: "x" } })).toEqual(invalid)
   })
-
-  it("lets any role log in that may, with DbConnect", async () => {
-    await withClient(cluster, (client) => client.query("CREATE ROLE orders LOGIN; CREATE ROLE nologin"))
-    const who = await withClient(cluster, (c) => c.query("SELECT current_user"), {
-      user: "orders",
-      action: "DbConnect"
-    })
-    expect(who.rows).toEqual([{ current_user: "orders" }])
-    expect(await refusal(cluster, { user: "orders" })).toEqual(
-      denied("Wrong user to action mapping. user: orders, action: DbConnectAdmin")
-    )
-    expect(await refusal(cluster, { user: "nologin", action: "DbConnect" })).toEqual(
-      denied("role nologin must have the LOGIN attribute")
-    )
-  })
 })
 
 describe("a login is refused", () => {

@@ -42,6 +42,7 @@ export interface ClientOptions extends TokenOptions {
   readonly user?: string
   readonly database?: string
   readonly options?: string
+  readonly applicationName?: string
   readonly servername?: string
   readonly ca?: string
   readonly negotiation?: Negotiation
@@ -56,6 +57,7 @@ export const makeClient = async (cluster: Cluster, options: ClientOptions = {}):
     database: options.database ?? cluster.database,
     password: options.password ?? (await signToken(cluster, options)),
     options: options.options,
+    application_name: options.applicationName,
     ssl: { ca: options.ca ?? cluster.ca },
     sslnegotiation: options.negotiation ?? "direct",
     stream: () => dialling(cluster)

@@ -2,14 +2,9 @@ import { DsqlSigner } from "@aws-sdk/dsql-signer"
 import * as fc from "effect/FastCheck"
 import { describe, expect, it } from "vitest"
 import { tokenHint } from "../../src/local/refusals.js"
+import { Iam, type Identity } from "../../src/local/iam.js"
 import { credentialsOf } from "./support.js"
-import {
-  type Identity,
-  maxClockAhead,
-  type TokenContext,
-  type TokenVerdict,
-  verifyToken
-} from "../../src/local/token.js"
+import { maxClockAhead, type TokenContext, type TokenVerdict, verifyToken } from "../../src/local/token.js"
 
 const host = "abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws"
 const longTerm: Identity = {
@@ -17,6 +12,9 @@ const longTerm: Identity = {
   secretAccessKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 }
 const temporary: Identity = { ...longTerm, accessKeyId: "ASIAIOSFODNN7EXAMPLE", sessionToken: "IQoJb3/+=abc%20&x==" }
+
+const iam = new Iam()
+const principals = { longTerm: iam.add(longTerm), temporary: iam.add(temporary) }
 
 const sign = (
   identity: Identity = longTerm,
@@ -35,7 +33,7 @@ const judge = (token: string, context: Partial<TokenContext> & { now: number }):
     host,
     region: "us-east-1",
     user: "admin",
-    findIdentity: (id) => [longTerm, temporary].find((identity) => identity.accessKeyId === id),
+    findPrincipal: (id) => iam.find(id),
     ...context
   })
 
@@ -48,12 +46,12 @@ const replaceParameter = (token: string, name: string, value: string) =>
 describe("a token of the AWS signer", () => {
   it("is accepted for admin", async () => {
     const { token, now } = await admin()
-    expect(judge(token, { now })).toEqual({ _tag: "Accepted", identity: longTerm })
+    expect(judge(token, { now })).toEqual({ _tag: "Accepted", principal: principals.longTerm })
   })
 
   it("is accepted with a session token", async () => {
     const { token, now } = await admin(temporary)
-    expect(judge(token, { now })).toEqual({ _tag: "Accepted", identity: temporary })
+    expect(judge(token, { now })).toEqual({ _tag: "Accepted", principal: principals.temporary })
   })
 
   it("is accepted for another user with DbConnect", async () => {

@@ -1,0 +1,64 @@
+import { connectBackend } from "./backend.js"
+import { readMessage } from "./streams.js"
+import { errorFields, message } from "./wire.js"
+
+/** A row, its values as PostgreSQL writes them as text. */
+export type Row = ReadonlyArray<string | null>
+
+/** A session of PostgreSQL's superuser, for what the cluster itself does. */
+export interface InternalSession {
+  /** Runs one statement. Rejects with PostgreSQL's message. */
+  readonly run: (sql: string) => Promise<ReadonlyArray<Row>>
+}
+
+/** A string literal. */
+export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
+
+/** What the gateway asks for is far shorter. */
+const messageLimit = 1024 * 1024
+
+/** Gives `use` a session that ends with it. */
+export const withInternalSession = async <A>(
+  socketPath: string,
+  user: string,
+  database: string,
+  use: (session: InternalSession) => Promise<A>
+): Promise<A> => {
+  const { socket, answer } = connectBackend(socketPath, [
+    ["user", user],
+    ["database", database]
+  ])
+  try {
+    const opened = await answer
+    if (opened._tag === "Refused") throw new Error(errorFields(opened.error.subarray(5)).get("M"))
+    if (opened._tag === "Unavailable") throw new Error("PostgreSQL does not answer")
+    const run = async (sql: string): Promise<ReadonlyArray<Row>> => {
+      socket.write(message("Q", Buffer.from(`${sql}\0`)))
+      const rows: Array<Row> = []
+      let failure: string | undefined
+      for (;;) {
+        const next = await readMessage(socket, messageLimit)
+        if (next === undefined) throw new Error("PostgreSQL went away")
+        if (next.type === "D") rows.push(readRow(next.body))
+        if (next.type === "E") failure = errorFields(next.body).get("M") ?? ""
+        if (next.type === "Z") break
+      }
+      if (failure !== undefined) throw new Error(`${failure} (${sql})`)
+      return rows
+    }
+    return await use({ run })
+  } finally {
+    socket.destroy()
+  }
+}
+
+const readRow = (body: Buffer): Row => {
+  let offset = 2
+  return Array.from({ length: body.readUInt16BE(0) }, () => {
+    const length = body.readInt32BE(offset)
+    offset += 4
+    if (length === -1) return null
+    offset += length
+    return body.toString("utf8", offset - length, offset)
+  })
+}
