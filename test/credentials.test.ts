@@ -363,7 +363,7 @@ layer(DsqlLocal.layer({ region: "eu-west-1" }), { excludeTestServices: true, tim
         yield* home()
         const cluster = yield* DsqlLocal
         yield* makeSts
-        yield* cluster.addCredentials({
+        yield* cluster.addIdentity({
           accessKeyId: "ASIA1",
           secretAccessKey: Redacted.make("role-secret"),
           sessionToken: Redacted.make("session token 1")
