@@ -48,7 +48,8 @@ export type Provider = () => Promise<{
 
 /**
  * Where credentials come from. `get` is asked when a token is signed, not for every connection. Credentials that say when
- * they expire are kept until shortly before.
+ * they expire are kept until five minutes before, as the AWS SDKs do; others are asked for each time. A provider that does
+ * not answer within 20 seconds has failed.
  *
  * @since 0.1.0
  * @category tags

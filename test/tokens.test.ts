@@ -296,6 +296,26 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
       }).pipe(Effect.provide(quiet))
   )
 
+  it.scoped("a provider that never answers: the query says so, before its time to wait for a connection is over", () =>
+    Effect.gen(function* () {
+      const cluster = yield* DsqlLocal
+      const moveTime = yield* movableTime
+      let asked = false
+      const credentials = DsqlAuth.layerProvider(() => {
+        asked = true
+        return new Promise(() => {})
+      })
+      const db = DsqlLayer.layer({ ...cluster.options, lazy: true }, { credentials })
+      const sql = Context.get(yield* Effect.withClock(Layer.build(db), following), SqlClient.SqlClient)
+      const waiting = yield* Effect.fork(Effect.flip(sql`SELECT 1`))
+      yield* until(() => asked)
+      yield* moveTime("21 seconds")
+      const error = yield* waiting
+      assert(DsqlErrors.unwrap(error)?._tag === "DsqlCredentialsError", String(error.cause))
+      assert.include(String(error.cause), "did not answer within 20s")
+    })
+  )
+
   // The one run in real time. Tokens of 3 seconds are usable for 1 to 2 (the signing time is cut to whole seconds, and the
   // margin is a second), so that 30 seconds are ten lifetimes; a login has that second, which a busy machine does not
   // use up. Connections live for a second at most, so all through it there are logins at every age of a token.
