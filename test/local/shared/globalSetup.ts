@@ -3,7 +3,7 @@ import { Effect, ManagedRuntime } from "effect"
 import { DsqlLocal, type LocalAccess } from "effect-dsql/Local"
 import type { TestProject } from "vitest/node"
 
-export default async (project: TestProject) => {
+export const setup = async (project: TestProject) => {
   const runtime = ManagedRuntime.make(DsqlLocal.layer())
   project.provide("dsql", await runtime.runPromise(Effect.flatMap(DsqlLocal, ({ access }) => access)))
   return () => runtime.dispose()
