@@ -56,7 +56,6 @@ export const relay = (client: Duplex, backend: Socket, stages: ReadonlyArray<Sta
     .on("drain", flow)
     .on("close", () => closeClient())
   client.once("close", gate.onChange(flow))
-  flow()
 }
 
 const framingError = (problem: FramingProblem): ErrorFields =>

@@ -370,6 +370,11 @@ describe("on the wire, AWS IAM statements", () => {
     socket.write(strange)
     const [error] = await incoming.until("Z")
     expect(error?.raw.toString("latin1")).toContain('invalid byte sequence for encoding "UTF8": 0xff')
+    // Nor is the encoding of what stands beside a statement of ours.
+    socket.write(query("SET client_encoding = 'LATIN1'"))
+    await incoming.until("Z")
+    socket.write(frame("Q", Buffer.from(`SELECT '\xfc', length('\xfc'); ${revoke}\0`, "latin1")))
+    expect((await incoming.until("Z"))[1]?.raw.toString("latin1", 7)).toBe("\0\0\0\x01\xfc\0\0\0\x011")
     socket.write(query("DO $$ BEGIN RAISE NOTICE 'hello'; RAISE 'no'; END $$"))
     const [notice, raised] = await incoming.until("Z")
     expect(textOf(notice!)).toContain("hello")
