@@ -12,10 +12,12 @@ import * as Statement from "@effect/sql/Statement"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { DsqlConfig, type Resolved } from "./Config.js"
 import { DsqlConnection } from "./Connection.js"
-import { DsqlTransactionError, DsqlUnsupportedError } from "./Errors.js"
+import { type DsqlError, DsqlTransactionError, DsqlUnsupportedError } from "./Errors.js"
+import { type Channel, channelOf } from "./internal/channel.js"
 import { json } from "./internal/compiler.js"
 import { oneByOne, Session, toSqlError } from "./internal/session.js"
 import { statementSettings } from "./internal/statementSettings.js"
@@ -42,30 +44,32 @@ const pgConfigOf = (config: Resolved): PgClient.PgClientConfig => ({
   types: config.types
 })
 
-/**
- * A client on the {@link DsqlConnection} of the context.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make: Effect.Effect<PgClient.PgClient, never, DsqlConfig | DsqlConnection | Reactivity.Reactivity> =
+/** @internal */
+export interface Channels {
+  readonly use: <A>(f: (channel: Channel) => Effect.Effect<A, DsqlError>) => Effect.Effect<A, DsqlError>
+  readonly reserve: Effect.Effect<Channel, DsqlError, Scope.Scope>
+}
+
+/** @internal */
+export const makeOver = (
+  connections: Channels
+): Effect.Effect<PgClient.PgClient, never, DsqlConfig | Reactivity.Reactivity> =>
   Effect.gen(function* () {
     const config = yield* DsqlConfig
-    const connections = yield* DsqlConnection
     const reactivity = yield* Reactivity.Reactivity
 
     const { compiler, spanAttributes, transformRows } = statementSettings(config)
 
-    const pooled = new Session({ use: (f) => connections.use(f), reserve: connections.reserve, autocommit: true })
+    const pooled = new Session({ use: (f) => connections.use(f), streams: connections.reserve, autocommit: true })
     const transactions = Transaction.make(connections.reserve, spanAttributes)
     const acquirer: SqlConnection.Connection.Acquirer = Effect.map(transactions.current, (session) => session ?? pooled)
     // Whoever keeps the connection longer than its scope must not work on what others have by then.
     const reserve: SqlConnection.Connection.Acquirer = Effect.gen(function* () {
       let released = false
-      const connection = yield* Effect.mapError(connections.reserve, toSqlError)
+      const channel = yield* Effect.mapError(connections.reserve, toSqlError)
       yield* Effect.addFinalizer(() => Effect.sync(() => (released = true)))
       return new Session(
-        oneByOne(connection, true, () => (released ? new DsqlTransactionError({ reason: "Finished" }) : undefined))
+        oneByOne(channel, true, () => (released ? new DsqlTransactionError({ reason: "Finished" }) : undefined))
       )
     })
 
@@ -98,6 +102,17 @@ export const make: Effect.Effect<PgClient.PgClient, never, DsqlConfig | DsqlConn
     const client: PgClient.PgClient = assemble(statement, () => plain ?? client)
     return client
   })
+
+/**
+ * A client on the {@link DsqlConnection} of the context.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Effect.Effect<PgClient.PgClient, never, DsqlConfig | DsqlConnection | Reactivity.Reactivity> =
+  Effect.flatMap(DsqlConnection, ({ reserve, use }) =>
+    makeOver({ use: (f) => use((connection) => f(channelOf(connection))), reserve: Effect.map(reserve, channelOf) })
+  )
 
 /**
  * The client under both tags.

@@ -6,38 +6,39 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Connection } from "../Connection.js"
 import type { DsqlError } from "../Errors.js"
 import { DsqlConnectionError, DsqlUnavailableError } from "../Errors.js"
-import { type Cursor, openAlone, openInTransaction, type Use } from "./cursor.js"
+import type { Channel } from "./channel.js"
+import type { Cursor } from "./cursor.js"
 import type { Result } from "./request.js"
-import { noteChanges, run, type StatementOptions } from "./statement.js"
+import type { StatementOptions } from "./statement.js"
 
 type Rows = ReadonlyArray<Record<string, unknown>>
 type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 
 /** How a session comes to a connection: its own, or one of the pool's for each statement. */
 export interface Source {
-  readonly use: Use
+  readonly use: <A>(f: (channel: Channel) => Effect.Effect<A, DsqlError>) => Effect.Effect<A, DsqlError>
   /** Whether statements are transactions of their own. */
   readonly autocommit: boolean
-  /** A connection for a stream alone; a session with one connection has none to spare. */
-  readonly reserve?: Effect.Effect<Connection, DsqlError, Scope.Scope> | undefined
+  /** Where a stream's cursor is opened: on a connection of its own, or on the session's, among its other statements. */
+  readonly streams: Effect.Effect<Channel, DsqlError, Scope.Scope> | Channel
 }
 
 /**
  * Statements on one connection take turns; the driver would queue them too, but could not take one back. Whether the
  * session has ended is looked at when a statement's turn has come, since that may have happened while it waited.
  */
-export const oneByOne = (connection: Connection, autocommit: boolean, ended: () => DsqlError | undefined): Source => {
+export const oneByOne = (channel: Channel, autocommit: boolean, ended: () => DsqlError | undefined): Source => {
   const turn = Effect.unsafeMakeSemaphore(1)
   return {
     autocommit,
+    streams: channel,
     use: (f) =>
       turn.withPermits(1)(
         Effect.suspend(() => {
           const error = ended()
-          return error === undefined ? f(connection) : Effect.fail(error)
+          return error === undefined ? f(channel) : Effect.fail(error)
         })
       )
   }
@@ -79,8 +80,8 @@ export class Session implements SqlConnection.Connection {
     options?: StatementOptions
   ): Effect.Effect<ReadonlyArray<Result>, SqlError> {
     return Effect.mapError(
-      this.source.use((connection) => {
-        const results = run(connection, text, values, options)
+      this.source.use((channel) => {
+        const results = channel.run(text, values, options)
         return this.source.autocommit ? Effect.mapError(results, ofAutocommit) : results
       }),
       toSqlError
@@ -130,13 +131,10 @@ export class Session implements SqlConnection.Connection {
   }
 
   private open(text: string, values: ReadonlyArray<unknown>): Effect.Effect<Cursor, DsqlError, Scope.Scope> {
-    const { reserve, use } = this.source
-    return reserve === undefined
-      ? Effect.succeed(openInTransaction(use, text, values))
-      : Effect.flatMap(reserve, (connection) => {
-          noteChanges(connection, text, [])
-          return openAlone(connection, text, values)
-        })
+    const { streams, use } = this.source
+    return "run" in streams
+      ? Effect.succeed(streams.openInTransaction((request) => use(() => request), text, values))
+      : Effect.flatMap(streams, (channel) => channel.openAlone(text, values))
   }
 
   executeStream(

@@ -4,6 +4,7 @@ import * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import type { Resolved } from "../Config.js"
 import { type DsqlStatementError, unwrap } from "../Errors.js"
+import { channelOf } from "./channel.js"
 import type { Connection } from "./dial.js"
 import { networkError } from "./driverError.js"
 import { oneByOne, Session } from "./session.js"
@@ -38,7 +39,7 @@ export const makeSetup = (config: Resolved): Setup | undefined => {
   return (connection) =>
     Effect.suspend(() => {
       // Not as statements that commit by themselves: nobody's work depends on their outcome, so all may be tried again.
-      const session = new Session(oneByOne(connection, false, () => undefined))
+      const session = new Session(oneByOne(channelOf(connection), false, () => undefined))
       return setup(Statement.make(Effect.succeed(session), compiler, spanAttributes, transformRows))
     }).pipe(Effect.mapError(setupError(config)), Effect.asVoid)
 }

@@ -6,12 +6,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import type { Connection } from "../Connection.js"
-import type { DsqlError, DsqlStatementError } from "../Errors.js"
+import type { DsqlError } from "../Errors.js"
 import { DsqlCommitOutcomeUnknownError, DsqlLimitError, DsqlTransactionError } from "../Errors.js"
+import type { Channel } from "./channel.js"
 import { orDestroy } from "./dial.js"
 import { oneByOne, Session, toSqlError } from "./session.js"
-import { run } from "./statement.js"
 
 /** How long COMMIT or ROLLBACK may stay unanswered before its connection is given up. */
 const endTimeout = "10 seconds"
@@ -56,14 +55,14 @@ export const transactionsOf = (client: SqlClient.SqlClient): Transactions | unde
 export const newCourse = (): Course => ({ doomed: false, failure: undefined })
 
 /** COMMIT and ROLLBACK; they must not be interrupted, so the connection is destroyed if no answer comes. */
-const bounded = (connection: Connection, text: string): Effect.Effect<string, DsqlStatementError> =>
-  run(connection, text).pipe(
-    orDestroy(connection, endTimeout),
+const bounded = (channel: Channel, text: string): Effect.Effect<string, DsqlError> =>
+  channel.run(text).pipe(
+    orDestroy(channel, endTimeout),
     Effect.map((results) => results[0]?.command ?? "")
   )
 
-const commit = (connection: Connection, course: Course): Effect.Effect<void, DsqlError> =>
-  bounded(connection, "COMMIT").pipe(
+const commit = (channel: Channel, course: Course): Effect.Effect<void, DsqlError> =>
+  bounded(channel, "COMMIT").pipe(
     Effect.mapError((error) =>
       error._tag === "DsqlConnectionError" || error._tag === "DsqlUnavailableError"
         ? new DsqlCommitOutcomeUnknownError({ cause: error })
@@ -77,10 +76,10 @@ const commit = (connection: Connection, course: Course): Effect.Effect<void, Dsq
   )
 
 /** What cannot be rolled back is ended by closing its connection; the error that led here stays the one reported. */
-const rollback = (connection: Connection): Effect.Effect<void> =>
-  bounded(connection, "ROLLBACK").pipe(
+const rollback = (channel: Channel): Effect.Effect<void> =>
+  bounded(channel, "ROLLBACK").pipe(
     Effect.tapError((error) => Effect.logDebug("ROLLBACK failed, closing the connection", error.message)),
-    Effect.catchAll(() => Effect.sync(connection.destroy)),
+    Effect.catchAll(() => Effect.sync(channel.destroy)),
     Effect.annotateLogs({ package: "effect-dsql", module: "Transaction" }),
     Effect.asVoid
   )
@@ -92,7 +91,7 @@ const tooOld = () =>
   })
 
 export const make = (
-  reserve: Effect.Effect<Connection, DsqlError, Scope.Scope>,
+  reserve: Effect.Effect<Channel, DsqlError, Scope.Scope>,
   spanAttributes: ReadonlyArray<readonly [string, unknown]>
 ): Transactions => {
   // The tag of @effect/sql is one for all clients; what another client put there is none of ours.
@@ -101,8 +100,8 @@ export const make = (
     Option.isSome(found) ? ours.get(found.value[0]) : undefined
   )
 
-  const sessionOn = (connection: Connection, course: Course, ended: () => boolean) => {
-    const turns = oneByOne(connection, false, () =>
+  const sessionOn = (channel: Channel, course: Course, ended: () => boolean) => {
+    const turns = oneByOne(channel, false, () =>
       ended() ? new DsqlTransactionError({ reason: "Finished" }) : undefined
     )
     return new Session({
@@ -115,13 +114,13 @@ export const make = (
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const scope = yield* Scope.make()
-        const connection = yield* Scope.extend(restore(reserve), scope).pipe(
-          Effect.tap((connection) => restore(run(connection, readOnly === true ? "BEGIN READ ONLY" : "BEGIN"))),
+        const channel = yield* Scope.extend(restore(reserve), scope).pipe(
+          Effect.tap((channel) => restore(channel.run(readOnly === true ? "BEGIN READ ONLY" : "BEGIN"))),
           Effect.mapError(toError),
           Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
         )
         let ended = false
-        const session = sessionOn(connection, course, () => ended)
+        const session = sessionOn(channel, course, () => ended)
         ours.set(session, { session, course })
         const exit = yield* effect.pipe(
           Effect.provideService(SqlClient.TransactionConnection, [session, 0]),
@@ -131,13 +130,13 @@ export const make = (
         )
         ended = true
         const end: Effect.Effect<void, DsqlError> = Exit.isFailure(exit)
-          ? rollback(connection)
+          ? rollback(channel)
           : course.doomed
             ? Effect.zipRight(
-                rollback(connection),
+                rollback(channel),
                 Effect.fail(new DsqlTransactionError({ reason: "NestedFailure", cause: course.failure }))
               )
-            : commit(connection, course)
+            : commit(channel, course)
         yield* Effect.ensuring(Effect.mapError(end, toError), Scope.close(scope, exit))
         return yield* exit
       })

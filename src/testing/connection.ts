@@ -1,22 +1,15 @@
 /** A connection to nowhere: it knows where it is in a transaction as a server would, and answers from a script. */
 import * as Effect from "effect/Effect"
+import type { FieldDef } from "pg"
 import type { Resolved } from "../Config.js"
 import type { DsqlError, DsqlStatementError } from "../Errors.js"
 import { DsqlQueryError } from "../Errors.js"
+import type { Result } from "../internal/request.js"
 import { networkError, statementError } from "../internal/driverError.js"
 import type { Answer, ControlCommand, DsqlUnscriptedError, Outcome, Reply, ScriptState } from "./script.js"
 import { fold } from "./script.js"
 
 export type ScriptedFailure = DsqlError | DsqlUnscriptedError
-
-/** The answer to one statement, in the form that users of `pg` know; of its fields only the names are known. */
-export interface Result {
-  readonly command: string
-  readonly rowCount: number
-  readonly oid: null
-  readonly fields: ReadonlyArray<{ readonly name: string }>
-  readonly rows: ReadonlyArray<Record<string, unknown>>
-}
 
 const abortedBlock = () =>
   new DsqlQueryError({
@@ -32,12 +25,12 @@ const firstWord = (sql: string): string => /^\w+/.exec(sql)?.[0].toUpperCase() ?
 
 const isControl = (word: string): word is ControlCommand => word === "BEGIN" || word === "COMMIT" || word === "ROLLBACK"
 
-/** Rows are copied, since a program may change what it got. */
+/** Of the fields only the names are known. Rows are copied, since a program may change what it got. */
 const resultOf = (sql: string, { command, rowCount, rows = [] }: Outcome): Result => ({
   command: command ?? firstWord(sql),
   rowCount: rowCount ?? rows.length,
   oid: null,
-  fields: Object.keys(rows[0] ?? {}).map((name) => ({ name })),
+  fields: Object.keys(rows[0] ?? {}).map((name) => ({ name }) as FieldDef),
   rows: rows.map((row) => ({ ...row }))
 })
 

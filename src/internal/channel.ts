@@ -1,0 +1,34 @@
+/** What statements and transactions need from a connection; a test double needs no more. */
+import * as Effect from "effect/Effect"
+import type { Connection } from "../Connection.js"
+import type { DsqlError } from "../Errors.js"
+import { type Cursor, openAlone, openInTransaction } from "./cursor.js"
+import type { Result } from "./request.js"
+import { noteChanges, run, type StatementOptions } from "./statement.js"
+
+/** Waits for its turn among the requests on one connection. */
+export type InTurn = <A>(request: Effect.Effect<A, DsqlError>) => Effect.Effect<A, DsqlError>
+
+export interface Channel {
+  readonly run: (
+    text: string,
+    values?: ReadonlyArray<unknown>,
+    options?: StatementOptions
+  ) => Effect.Effect<ReadonlyArray<Result>, DsqlError>
+  /** A cursor that nothing else runs beside. */
+  readonly openAlone: (text: string, values: ReadonlyArray<unknown>) => Effect.Effect<Cursor, DsqlError>
+  /** A cursor whose fetches take turns with other statements. */
+  readonly openInTransaction: (inTurn: InTurn, text: string, values: ReadonlyArray<unknown>) => Cursor
+  readonly destroy: () => void
+}
+
+export const channelOf = (connection: Connection): Channel => ({
+  run: (text, values, options) => run(connection, text, values, options),
+  openAlone: (text, values) => {
+    noteChanges(connection, text, [])
+    return openAlone(connection, text, values)
+  },
+  openInTransaction: (inTurn, text, values) =>
+    openInTransaction((f) => inTurn(Effect.suspend(() => f(connection))), text, values),
+  destroy: connection.destroy
+})
