@@ -82,30 +82,24 @@ export const submit = (
 const simple = (connection: Connection, text: string, rowMode: RowMode) =>
   submit(connection, rowMode, (protocol) => protocol.query(text))
 
-const extended = (connection: Connection, text: string, values: ReadonlyArray<unknown>, rowMode: RowMode) =>
-  Effect.flatMap(encode(connection, values), (encoded) =>
-    submit(connection, rowMode, (protocol) => {
-      sendPortal(protocol, connection, { text, values: encoded, portal: "", rows: 0 })
-      protocol.sync()
-    })
-  )
-
 /** "cached plan must not change result type", and a name that the server does not know (any more). */
 const isStale = (error: DsqlStatementError): boolean =>
   error._tag === "DsqlConflictError"
     ? error.server.sqlState === "0A000"
     : error._tag === "DsqlQueryError" && error.sqlState === "26000"
 
-const prepared = (
+/** With `prepare` the server keeps the statement under a name. */
+const extended = (
   connection: Connection,
   text: string,
   values: ReadonlyArray<unknown>,
-  rowMode: RowMode
+  rowMode: RowMode,
+  prepare: boolean
 ): Effect.Effect<Request, DsqlStatementError> =>
   Effect.flatMap(encode(connection, values), (encoded) => {
     const { statements } = connection
-    const run = Effect.suspend(() => {
-      const statement = statements.use(text)
+    const attempt = Effect.suspend(() => {
+      const statement = prepare ? statements.use(text) : undefined
       return Effect.tap(
         submit(
           connection,
@@ -122,11 +116,13 @@ const prepared = (
           })
       )
     })
-    return Effect.catchIf(run, isStale, (error) => {
-      statements.forget(text)
-      // Refused before it did anything, so it may run again; but inside a transaction block that is lost as a whole.
-      return connection.inTransaction() ? Effect.fail(error) : run
-    })
+    return prepare
+      ? Effect.catchIf(attempt, isStale, (error) => {
+          statements.forget(text)
+          // Refused before it did anything, so it may run again; but inside a transaction block that is lost as a whole.
+          return connection.inTransaction() ? Effect.fail(error) : attempt
+        })
+      : attempt
   })
 
 /** A SET shows by its command tag, `set_config` hides in a SELECT; `RESET ALL` undoes neither a role nor a PREPARE. */
@@ -155,9 +151,7 @@ export const run = (
   { prepare = true, rowMode = "object" }: StatementOptions = {}
 ): Effect.Effect<ReadonlyArray<Result>, DsqlStatementError> =>
   Effect.map(
-    values.length === 0
-      ? simple(connection, text, rowMode)
-      : (prepare ? prepared : extended)(connection, text, values, rowMode),
+    values.length === 0 ? simple(connection, text, rowMode) : extended(connection, text, values, rowMode, prepare),
     ({ results }) => {
       noteChanges(
         connection,
