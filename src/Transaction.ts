@@ -106,6 +106,13 @@ const retries = Metric.counter("dsql_retries_total", {
   incremental: true
 })
 
+/** Capped exponential backoff with full jitter, in milliseconds. */
+const waitAfter = (attempts: number, { base = defaults.base, cap = defaults.cap }: RetryPolicy) =>
+  Effect.map(
+    Random.next,
+    (random) => random * Math.min(Duration.toMillis(cap), Duration.toMillis(base) * 2 ** (attempts - 1))
+  )
+
 /**
  * The same policy for `Effect.retry`, for who retries on their own: it goes on as long as {@link isRetryable} holds. Around
  * `sql.withTransaction` the body runs again, as with {@link withRetry}.
@@ -126,19 +133,12 @@ const retries = Metric.counter("dsql_retries_total", {
  * @category schedules
  */
 export const schedule = (policy: RetryPolicy = {}): Schedule.Schedule<void, unknown> =>
-  Schedule.exponential(policy.base ?? defaults.base).pipe(
-    Schedule.union(Schedule.spaced(policy.cap ?? defaults.cap)),
-    Schedule.jitteredWith({ min: 0, max: 1 }),
+  Schedule.forever.pipe(
+    Schedule.addDelayEffect((failed) => waitAfter(failed + 1, policy)),
     Schedule.upTo(policy.deadline ?? defaults.deadline),
     Schedule.intersect(policy.times === undefined ? Schedule.forever : Schedule.recurs(policy.times)),
     Schedule.whileInput(isRetryable),
     Schedule.asVoid
-  )
-
-const waitAfter = (attempts: number, { base = defaults.base, cap = defaults.cap }: RetryPolicy) =>
-  Effect.map(
-    Random.next,
-    (random) => random * Math.min(Duration.toMillis(cap), Duration.toMillis(base) * 2 ** (attempts - 1))
   )
 
 /** An attempt's failure, and for which of our errors it may be run again. */
