@@ -13,8 +13,10 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import { backoff } from "./core/backoff.js"
 import type { DsqlError } from "./Errors.js"
 import { DsqlConflictError, DsqlTransactionError, DsqlUnsupportedError, isRetryable, refine, unwrap } from "./Errors.js"
+import { defaults } from "./internal/retryDefaults.js"
 import { type Course, newCourse, type Transactions, transactionsOf } from "./internal/transaction.js"
 
 /**
@@ -28,13 +30,11 @@ export interface RetryPolicy {
   readonly deadline?: Duration.DurationInput | undefined
   /** The most attempts after the first. Default: as many as the deadline allows. */
   readonly times?: number | undefined
-  /** The longest first wait; it doubles with every attempt, and each wait is drawn evenly below it. Default 10 milliseconds. */
+  /** The longest first wait; it doubles with every attempt, and each wait is drawn evenly below it. Default 5 milliseconds. */
   readonly base?: Duration.DurationInput | undefined
-  /** The longest wait. Default 1 second. */
+  /** The longest wait. Default 100 milliseconds. docs/contention.md says how both were chosen. */
   readonly cap?: Duration.DurationInput | undefined
 }
-
-const defaults = { deadline: "60 seconds", base: "10 millis", cap: "1 second" } as const
 
 /**
  * How a single statement is run again.
@@ -108,10 +108,7 @@ const retries = Metric.counter("dsql_retries_total", {
 
 /** Capped exponential backoff with full jitter, in milliseconds. */
 const waitAfter = (attempts: number, { base = defaults.base, cap = defaults.cap }: RetryPolicy) =>
-  Effect.map(
-    Random.next,
-    (random) => random * Math.min(Duration.toMillis(cap), Duration.toMillis(base) * 2 ** (attempts - 1))
-  )
+  Effect.map(Random.next, (random) => backoff(attempts, Duration.toMillis(base), Duration.toMillis(cap), random))
 
 /**
  * The same policy for `Effect.retry`, for who retries on their own: it goes on as long as {@link isRetryable} holds. Around
