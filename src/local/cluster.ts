@@ -87,6 +87,16 @@ export interface Cluster {
    * done. Identities and the skew of the clock stay. Rejects with `LocalClusterError`.
    */
   readonly reset: () => Promise<void>
+  /**
+   * Ends PostgreSQL as a crash would: sessions are cut off, what was committed stays, and the port refuses connections until
+   * `startServer`. A cluster that is stopped stays so.
+   */
+  readonly stopServer: () => Promise<void>
+  /**
+   * Brings the cluster back, at the same port and as it was when PostgreSQL ended, for whatever reason. Does nothing while
+   * it runs. Rejects with `LocalClusterError`.
+   */
+  readonly startServer: () => Promise<void>
   /** The end of PostgreSQL's log: at most 64 KiB of failed statements and what else it reports. */
   readonly logs: () => Promise<string>
   /** Ends PostgreSQL, closes the port and removes the folder. May be called more than once. */
@@ -128,15 +138,27 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
   const caFile = join(folder, "ca.pem")
   const starting = startPostgres(folder, installation, runAs)
   let gateway: Gateway | undefined
+  const closeGateway = async (): Promise<void> => {
+    const closing = gateway
+    gateway = undefined
+    await closing?.close()
+  }
+  let lastTurn: Promise<void> = Promise.resolve()
+  /** One at a time, also after one that failed. */
+  const inTurn = (task: () => Promise<void>) => (): Promise<void> => (lastTurn = lastTurn.then(task, task))
   const stopAll = async (): Promise<void> => {
-    await gateway?.close()
-    const postgres = await starting.catch(() => undefined)
-    await postgres?.stop()
+    await closeGateway()
+    const server = await starting.catch(() => undefined)
+    await server?.close()
+    // Without PostgreSQL it soon fails, but it may have opened the gateway before.
+    await lastTurn.catch(() => {})
+    await closeGateway()
     // It went with PostgreSQL, unless not even the supervisor could start.
     await rm(folder, { recursive: true, force: true })
   }
   try {
-    const [{ socketPath }, certificates] = await Promise.all([starting, makeCertificates(region)])
+    const [postgres, certificates] = await Promise.all([starting, makeCertificates(region)])
+    const { socketPath } = postgres
     await writeFile(caFile, certificates.ca)
     const session = {
       endpoint,
@@ -154,21 +176,31 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
         sessions.add({ ...info, since: new Date(clock.now()) }, client),
       makeStages: () => [iamStatements()]
     }
-    const { port, connectionCount, dropConnections } = (gateway = await startGateway({
-      host: hostaddr,
-      port: options.port ?? 0,
-      certificate: certificates.certificate,
-      key: certificates.key,
-      handshakeTimeout: clientTimeout,
-      network,
-      onSecure: (socket) => void runSession(socket, session).catch(() => socket.destroy())
-    }))
+    const openGateway = (port: number): Promise<Gateway> =>
+      startGateway({
+        host: hostaddr,
+        port,
+        certificate: certificates.certificate,
+        key: certificates.key,
+        handshakeTimeout: clientTimeout,
+        network,
+        onSecure: (socket) => void runSession(socket, session).catch(() => socket.destroy())
+      })
+    gateway = await openGateway(options.port ?? 0)
+    const { port } = gateway
+    const stopServer = async (): Promise<void> => {
+      // The sockets are gone before PostgreSQL could say farewell.
+      await Promise.all([closeGateway(), postgres.stop()])
+    }
+    const startServer = async (): Promise<void> => {
+      await postgres.start()
+      gateway ??= await openGateway(port)
+    }
     const reset = async (): Promise<void> => {
       databaseGate.close()
-      dropConnections()
+      gateway?.dropConnections()
       await resetDatabase(socketPath, internalUser).finally(() => databaseGate.open())
     }
-    let resetting = Promise.resolve()
     let stopping: Promise<void> | undefined
     return {
       clusterId,
@@ -186,16 +218,17 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       addIdentity: (identity) => iam.add(identity).grantee,
       removeIdentity: (accessKeyId) => iam.remove(accessKeyId),
       setTokenSkew: (milliseconds) => void (tokenSkew = milliseconds),
-      connectionCount,
+      connectionCount: () => gateway?.connectionCount() ?? 0,
       loginCount: () => sessions.logins,
       connections: () => sessions.list(),
       dropConnections: (of) =>
-        of === undefined ? dropConnections() : void sessions.drop(({ user }) => user === of.user),
+        of === undefined ? gateway?.dropConnections() : void sessions.drop(({ user }) => user === of.user),
       dropConnection: (wanted) => sessions.drop(({ id }) => id === wanted) > 0,
       pause: () => network.close(),
       resume: () => network.open(),
-      // One at a time, also after one that failed.
-      reset: () => (resetting = resetting.then(reset, reset)),
+      reset: inTurn(reset),
+      stopServer: inTurn(stopServer),
+      startServer: inTurn(startServer),
       logs: () => readLogs(folder),
       stop: () => (stopping ??= stopAll())
     }

@@ -18,7 +18,10 @@ export interface Installation {
 /** PostgreSQL's superuser. Clients never log in with it. */
 export const internalUser = "dsql_internal"
 
-/** The data is thrown away with the cluster, so nothing is made durable. */
+/**
+ * Nothing has to outlive the machine, so nothing is forced to the disk. What is committed outlives PostgreSQL, though, or a
+ * restart would lose it: hence `synchronous_commit` stays on, which without `fsync` costs hardly anything.
+ */
 const settings = `
 listen_addresses = ''
 max_connections = 200
@@ -27,7 +30,6 @@ shared_buffers = 16MB
 dynamic_shared_memory_type = mmap
 fsync = off
 full_page_writes = off
-synchronous_commit = off
 wal_level = minimal
 max_wal_senders = 0
 min_wal_size = 16MB
