@@ -22,12 +22,24 @@ import { LocalClusterError } from "./local/errors.js"
 
 /**
  * How the cluster is set up: `port` on 127.0.0.1 (default any free one), `region` (default `us-east-1`), `clusterId`
- * (default 26 random characters).
+ * (default 26 random characters), and `data`, a folder that keeps the cluster for further runs (default: nothing is kept).
+ *
+ * With `data`, every run has the id, region, credentials, certificates and, if it is free, the port of the first, so that
+ * what clients were told stays right. Identities that were added are not kept. The folder is made if it is not there; one
+ * that is in use (`DataInUse`), holds something else or is open to others (`DataUnusable`), or is of another version
+ * (`DataIncompatible`) is refused and stays as it is.
+ *
+ * @example
+ * ```ts
+ * import { DsqlLocal } from "effect-dsql/Local"
+ *
+ * export const Development = DsqlLocal.layerLive({ data: ".dsql", port: 5433 })
+ * ```
  *
  * @since 0.1.0
  * @category models
  */
-export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId"> {}
+export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId" | "data"> {}
 
 /**
  * The local cluster could not be started, or not do what it was told; the message says what to install or change.
@@ -315,7 +327,8 @@ const start = (options: LocalOptions) =>
   })
 
 /**
- * Starts a cluster that stops with the scope: its processes, port and folder are gone afterwards.
+ * Starts a cluster that ends with the scope: its processes, port and folder are gone afterwards, but for what is kept in
+ * `data`.
  *
  * @since 0.1.0
  * @category constructors

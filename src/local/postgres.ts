@@ -1,7 +1,8 @@
-import { ChildProcess, spawn } from "node:child_process"
+import { ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process"
 import { chmodSync, chownSync } from "node:fs"
-import { mkdtemp } from "node:fs/promises"
+import { mkdtemp, rm } from "node:fs/promises"
 import { Socket } from "node:net"
+import type { Readable, Writable } from "node:stream"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
@@ -11,7 +12,7 @@ import { LocalClusterError } from "./errors.js"
 import { lastLines } from "./logs.js"
 import { type Account, isSharedFolder } from "./runAs.js"
 import { supervisorScript } from "./supervisor.js"
-import { cannotRun, idsOf, type Installation, internalUser, postgresEnvironment } from "./template.js"
+import { cannotRun, idsOf, type Installation, internalUser, keepingSettings, postgresEnvironment } from "./template.js"
 
 /** A PostgreSQL that can be reached only through its Unix-domain socket. */
 export interface PostgresServer {
@@ -26,6 +27,9 @@ export interface PostgresServer {
 }
 
 const startTimeout = 30_000
+
+/** How long it may take to write down what is kept. If it is not enough, the next start does what is left. */
+const endTimeout = 10_000
 
 /** `sun_path` has 104 bytes on macOS, its final zero included. */
 const socketPathLimit = 103
@@ -42,18 +46,30 @@ export const makeRunFolder = async (runAs: Account | undefined, base = tmpdir())
   return folder
 }
 
-/** Starts PostgreSQL in `folder`, which is removed when it is closed, or when this process dies. */
+/**
+ * Starts PostgreSQL in `folder`, which is removed when it is closed, or when this process dies. Its data are in there too,
+ * unless they are kept elsewhere; these are locked as long as any of its processes lives.
+ */
 export const startPostgres = async (
   folder: string,
   { bin, data: template, lib }: Installation,
-  runAs: Account | undefined
+  runAs: Account | undefined,
+  kept?: { readonly data: string; readonly lock: number }
 ): Promise<PostgresServer> => {
+  const data = kept?.data ?? join(folder, "data")
+  const settings = kept === undefined ? [] : keepingSettings
   const supervisor = spawn(
     "/bin/sh",
-    ["-c", supervisorScript, "effect-dsql-supervisor", folder, template, join(folder, "data"), join(bin, "postgres")],
-    // A session of its own: Ctrl-C in a terminal is for us, and we decide when PostgreSQL ends.
-    { cwd: "/", detached: true, stdio: ["pipe", "pipe", "ignore"], env: postgresEnvironment(lib), ...idsOf(runAs) }
-  )
+    ["-c", supervisorScript, "effect-dsql-supervisor", folder, template, data, join(bin, "postgres"), ...settings],
+    {
+      cwd: "/",
+      // A session of its own: Ctrl-C in a terminal is for us, and we decide when PostgreSQL ends.
+      detached: true,
+      stdio: ["pipe", "pipe", "ignore", kept?.lock ?? "ignore"],
+      env: postgresEnvironment(lib),
+      ...idsOf(runAs)
+    }
+  ) as ChildProcessByStdio<Writable, Readable, null>
   supervisor.stdin.on("error", () => {})
   const socketPath = join(folder, socketName)
   let isRunning = true
@@ -94,9 +110,15 @@ export const startPostgres = async (
     if (isRunning) supervisor.stdin.write("stop\n")
     await holding(ended)
   }
-  const close = (): Promise<void> => {
+  const close = async (): Promise<void> => {
+    if (kept !== undefined && isRunning) {
+      supervisor.stdin.write("end\n")
+      await holding(Promise.race([ended, delay(endTimeout, undefined, { ref: false })]))
+    }
     supervisor.stdin.destroy()
-    return holding(gone)
+    await holding(gone)
+    // It went with the supervisor, unless not even that could start.
+    await rm(folder, { recursive: true, force: true })
   }
   /** Waits until it answers; if it does not, `giveUp` comes before the failure. */
   const ready = async (giveUp: () => Promise<void>): Promise<void> => {

@@ -4,7 +4,7 @@
  * because we are done or because we died of anything, PostgreSQL is told to shut down at once.
  *
  * Arguments: run folder, template data folder, data folder, postgres program, its further arguments.
- * Input, line by line: `stop`, and once PostgreSQL has ended `start`.
+ * Input, line by line: `stop` (at once, as in a crash) or `end` (in good order), and when PostgreSQL has ended `start`.
  * Output: `ended <exit code>` whenever PostgreSQL has ended; its log is in the run folder.
  */
 export const supervisorScript = `
@@ -15,19 +15,22 @@ cd / || exit 1
 exec 4<&0 </dev/null 2>>"$folder/postgres.log"
 # What we report is nobody's business once our parent has died.
 trap '' PIPE
-# Left behind only by a PostgreSQL that could not clean up. It names a segment of shared memory, which outlives everybody;
-# backends may need a moment to notice that they are orphans.
+# The file is left behind only by a PostgreSQL that could not clean up. It names a segment of shared memory, which outlives
+# everybody; backends may need a moment to notice that they are orphans.
 clean() {
-  [ -f "$data/postmaster.pid" ] || return 0
+  [ -f "$data/postmaster.pid" ] || return
   ipcrm -m "$(sed -n '7s/.* //p' "$data/postmaster.pid")"
   sleep 1
-  rm -f "$data/postmaster.pid"
 }
+# Settings are always those of the template, however old the data are.
 prepare() {
-  clean
-  [ -d "$data" ] && return
-  rm -rf "$data.new"
-  cp -R "$template" "$data.new" && mv "$data.new" "$data"
+  if [ -d "$data" ]; then
+    rm -f "$data/postmaster.pid"
+    cp "$template/postgresql.conf" "$template/pg_hba.conf" "$data"
+  else
+    rm -rf "$data.new"
+    cp -R "$template" "$data.new" && mv "$data.new" "$data"
+  fi
 }
 # Before PostgreSQL has its own handlers SIGQUIT is ignored (a shell's background job), but SIGTERM ends it; later
 # SIGTERM alone would wait for the clients.
@@ -36,7 +39,15 @@ serve() {
   "$program" -D "$data" -k "$folder" "$@" >&2 4<&- &
   server=$!
   [ -z "$over" ] || quit
-  ( trap - TERM INT HUP; read -r line <&4; quit ) >/dev/null 2>&1 &
+  (
+    trap - TERM INT HUP
+    read -r line <&4
+    if [ "$line" = end ]; then
+      kill -INT "$server"
+      read -r line <&4
+    fi
+    quit
+  ) >/dev/null 2>&1 &
   watcher=$!
   wait "$server"
   status=$?
@@ -45,6 +56,7 @@ serve() {
   # Not TERM: one that comes before the subshell has put its traps aside would be lost, and the wait would not end.
   { kill -KILL "$watcher"; wait "$watcher"; } 2>/dev/null
   server=
+  clean
 }
 over=
 server=
@@ -55,6 +67,5 @@ while [ -z "$over" ]; do
   line=
   until [ -n "$over" ] || [ "$line" = start ]; do read -r line <&4 || over=1; done
 done
-clean
 rm -rf "$folder"
 `

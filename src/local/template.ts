@@ -65,11 +65,20 @@ const bootstrap = [
 
 const initdbOptions = `-U ${internalUser} --auth=trust --encoding=UTF8 --locale=C --no-sync --no-instructions --wal-segsize=4`
 
-/** Changes with whatever a template is made from, so that nobody has to think of raising it. */
-const templateVersion = createHash("sha256")
-  .update([settings, hostBasedAuthentication, bootstrap, initdbOptions].join("\0"))
-  .digest("hex")
-  .slice(0, 8)
+/** A version that changes with whatever something is made from, so that nobody has to think of raising it. */
+const versionOf = (...sources: ReadonlyArray<string>): string =>
+  createHash("sha256").update(sources.join("\0")).digest("hex").slice(0, 8)
+
+const templateVersion = versionOf(settings, hostBasedAuthentication, bootstrap, initdbOptions)
+
+/** The part that stays in data that are kept; settings are replaced at every start. */
+export const databaseVersion = versionOf(bootstrap, initdbOptions)
+
+/** What is different where data are kept: they outlive the machine, and last long enough to need vacuuming. */
+export const keepingSettings = ["fsync=on", "full_page_writes=on", "autovacuum=on"].flatMap((setting) => [
+  "-c",
+  setting
+])
 
 /** The installation in the cache, made on first use. */
 export const prepareInstallation = async (runAs: Account | undefined): Promise<Installation> => {
