@@ -51,12 +51,16 @@ describe("a cluster", () => {
     await cluster.stop()
   })
 
-  it("lives next to others", async () => {
-    const clusters = await Promise.all([startCluster(), startCluster()])
-    const [one, two] = clusters
-    expect(one.endpoint).not.toBe(two.endpoint)
-    await withClient(one, (client) => client.query("CREATE TABLE only_here ()"))
-    await withClient(two, (client) => expect(client.query("TABLE only_here")).rejects.toMatchObject({ code: "42P01" }))
+  it("lives next to nine others", async () => {
+    const clusters = await Promise.all(Array.from({ length: 10 }, () => startCluster()))
+    expect(new Set(clusters.map(({ endpoint }) => endpoint)).size).toBe(10)
+    const [one, ...others] = clusters
+    await withClient(one!, (client) => client.query("CREATE TABLE only_here ()"))
+    for (const other of others) {
+      await withClient(other, (client) =>
+        expect(client.query("TABLE only_here")).rejects.toMatchObject({ code: "42P01" })
+      )
+    }
     await Promise.all(clusters.map((cluster) => cluster.stop()))
   })
 
