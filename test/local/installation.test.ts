@@ -14,13 +14,13 @@ import {
 import { lstat, readlink, realpath, symlink } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { hostname, tmpdir } from "node:os"
-import { basename, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { copyBinaries, findBinaryPackage, platformPackage } from "../../src/local/binaries.js"
 import { cacheCandidates, cached, isTrusted, openCache } from "../../src/local/cache.js"
 import { localPackages, requireLocalPackages } from "../../src/local/packages.js"
-import { makeRunFolder, startPostgres } from "../../src/local/postgres.js"
+import { runFolder, startPostgres } from "../../src/local/postgres.js"
 import { chooseAccount, findRunAs, isSharedFolder, isTraversable, parsePasswd } from "../../src/local/runAs.js"
 import { prepareInstallation } from "../../src/local/template.js"
 import { eventually } from "./support.js"
@@ -160,22 +160,21 @@ describe("the account", () => {
     expect(isTraversable(join(folder, "absent"))).toBe(false)
   })
 
-  it("gets a run folder of its own, with a short name", async () => {
+  it("gets a run folder with a short name, where it may make one", () => {
     const runAs = findRunAs()
     const long = join(folder, "x".repeat(80))
     mkdirSync(long)
-    chmodSync(folder, 0o777)
     chmodSync(long, 0o777)
+    chmodSync(folder, 0o777)
     for (const [base, expected] of [
       [folder, folder],
       [long, "/tmp"]
     ] as const) {
-      const made = await makeRunFolder(runAs, base)
-      expect(made.startsWith(join(expected, "effect-dsql-"))).toBe(true)
-      const status = await lstat(made)
-      expect([status.mode & 0o777, status.uid]).toEqual([0o700, runAs?.uid ?? uid])
-      rmSync(made, { recursive: true })
+      expect(dirname(runFolder(runAs, base))).toBe(expected)
+      expect(basename(runFolder(runAs, base))).toMatch(/^effect-dsql-[a-z2-7]{8}$/)
     }
+    chmodSync(folder, 0o700)
+    expect(dirname(runFolder({ name: "other", uid: 1, gid: 1 }, folder))).toBe("/tmp")
   })
 })
 
@@ -279,7 +278,7 @@ describe("PostgreSQL", () => {
     const installation = await prepareInstallation(runAs)
     chmodSync(folder, 0o755)
     mkdirSync(join(folder, "no-template"))
-    const run = await makeRunFolder(runAs)
+    const run = runFolder(runAs)
     await expect(
       startPostgres(run, { ...installation, data: join(folder, "no-template") }, runAs)
     ).rejects.toMatchObject({
@@ -289,11 +288,20 @@ describe("PostgreSQL", () => {
     expect(existsSync(run)).toBe(false)
   })
 
+  it("without a folder says so", async () => {
+    const runAs = findRunAs()
+    const installation = await prepareInstallation(runAs)
+    await expect(startPostgres("/nonexistent/run", installation, runAs)).rejects.toMatchObject({
+      reason: "StartFailed",
+      message: expect.stringContaining("/nonexistent/run")
+    })
+  })
+
   it("that cannot be run says so", async () => {
     const runAs = findRunAs()
     const installation = await prepareInstallation(runAs)
     chmodSync(folder, 0o755)
-    const run = await makeRunFolder(runAs)
+    const run = runFolder(runAs)
     await expect(startPostgres(run, { ...installation, bin: folder }, runAs)).rejects.toMatchObject({
       reason: "CannotRun",
       message: expect.stringContaining("glibc")

@@ -6,6 +6,7 @@ import { dirname } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterEach, describe, expect, it } from "vitest"
 import { type Cluster, startCluster } from "../../src/local/cluster.js"
+import { findRunAs } from "../../src/local/runAs.js"
 import { processesWith } from "../support/processes.js"
 import { connect, dialTcp, eventually, withClient } from "./support.js"
 
@@ -29,7 +30,8 @@ describe("a cluster", () => {
     expect(cluster.accessKeyId).toMatch(/^AKIA[A-Z2-7]{16}$/)
     expect(cluster.secretAccessKey).toHaveLength(40)
     expect(readFileSync(cluster.caFile, "utf8")).toBe(cluster.ca)
-    expect(statSync(dirname(cluster.caFile)).mode & 0o777).toBe(0o700)
+    const { mode, uid } = statSync(dirname(cluster.caFile))
+    expect([mode & 0o777, uid]).toEqual([0o700, findRunAs()?.uid ?? process.getuid?.()])
     await withClient(cluster, (client) => client.query("SELECT 1"))
     await cluster.stop()
   })
