@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { setTimeout as delay } from "node:timers/promises"
-import { connectBackend } from "./backend.js"
+import { type BackendAnswer, connectBackend } from "./backend.js"
 import { LocalClusterError } from "./errors.js"
 import { randomText } from "./identity.js"
 import { lastLines } from "./logs.js"
@@ -136,7 +136,9 @@ export const startPostgres = async (
     isRunning: () => isRunning,
     stop,
     start: async () => {
-      if (isRunning) return
+      // It may have died without our having been told as yet.
+      if (isRunning && (await answers(socketPath)) !== "Unavailable") return
+      await stop()
       if (isGone) throw await ended
       isRunning = true
       ended = new Promise((resolve) => (onEnd = resolve))
@@ -155,17 +157,20 @@ const endedWith = (code: number, log: string): LocalClusterError => {
 const waitUntilReady = async (socketPath: string, isRunning: () => boolean): Promise<LocalClusterError | undefined> => {
   const deadline = Date.now() + startTimeout
   while (isRunning() && Date.now() < deadline) {
-    const answer = await connectBackend(socketPath, [
-      ["user", internalUser],
-      ["database", "postgres"]
-    ]).answer
-    if (answer._tag === "Ready") {
-      answer.socket.destroy()
-      return undefined
-    }
+    if ((await answers(socketPath)) === "Ready") return undefined
     await delay(5, undefined, { ref: false })
   }
   return new LocalClusterError("StartFailed", `PostgreSQL did not become ready within ${startTimeout / 1000} s.`)
+}
+
+const answers = async (socketPath: string): Promise<BackendAnswer["_tag"]> => {
+  const { answer, socket } = connectBackend(socketPath, [
+    ["user", internalUser],
+    ["database", "postgres"]
+  ])
+  const { _tag } = await answer
+  socket.destroy()
+  return _tag
 }
 
 /** Whether a handle keeps the process alive. The streams of a child process are sockets, but are not typed so. */
