@@ -68,7 +68,7 @@ const promised: Record<string, ReadonlyArray<string>> = {
 }
 
 /** Modules of `src` that users cannot import. */
-const closed = ["Pool", "index"]
+const closed = ["LocalCluster", "Pool", "index"]
 
 const modules = Object.keys(manifest.exports).filter((subpath) => subpath !== "./package.json")
 const specifierOf = (subpath: string): string => `${manifest.name}${subpath.slice(1)}`
@@ -222,19 +222,24 @@ describe("an installation", () => {
     assert.includeMembers(names as Array<string>, [...(promised[subpath] ?? [])])
   })
 
-  it.for(["core/endpoint", "core/endpoint.js", "local/index.js", "Pool", "dist/index.js", "src/index.ts"])(
-    "refuses %s",
-    async (path) => {
-      const { stderr } = await run(
-        consumer,
-        "node",
-        "--input-type=module",
-        "--eval",
-        `await import("effect-dsql/${path}")`
-      )
-      assert.include(stderr, "ERR_PACKAGE_PATH_NOT_EXPORTED")
-    }
-  )
+  it.for([
+    "core/endpoint",
+    "core/endpoint.js",
+    "local/index.js",
+    "Pool",
+    "LocalCluster",
+    "dist/index.js",
+    "src/index.ts"
+  ])("refuses %s", async (path) => {
+    const { stderr } = await run(
+      consumer,
+      "node",
+      "--input-type=module",
+      "--eval",
+      `await import("effect-dsql/${path}")`
+    )
+    assert.include(stderr, "ERR_PACKAGE_PATH_NOT_EXPORTED")
+  })
 
   it("type-checks a program", async () => {
     const { stdout } = await run(consumer, tool("tsc"))

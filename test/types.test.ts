@@ -82,6 +82,9 @@ describe("the types of layers", () => {
     expectTypeOf(DsqlLocal.layerClient()).toEqualTypeOf<Layer.Layer<Client, LayerError, DsqlLocal>>()
     expectTypeOf(DsqlLocal.layerLive()).toEqualTypeOf<Layer.Layer<Client | DsqlLocal, LayerError | DsqlLocalError>>()
     expectTypeOf<Context.Tag.Service<DsqlLocal>>().toEqualTypeOf<LocalCluster>()
+    expectTypeOf<LocalCluster["stop" | "start" | "restart" | "reset"]>().toEqualTypeOf<
+      Effect.Effect<void, DsqlLocalError>
+    >()
   })
 })
 

@@ -1,5 +1,5 @@
 /** Programs with a local cluster that die in every way, and what they leave behind. */
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
@@ -93,6 +93,14 @@ const kill = (program: Program, way: Death["way"]): void => {
   }
 }
 
+/** The process id of the PostgreSQL that a program has started, if it has come so far. */
+const postmasterOf = (program: Program, data: string | undefined): string | undefined => {
+  const run = readdirSync(program.folder).find((name) => name.startsWith("effect-dsql-"))
+  const home = data === undefined ? join(program.folder, run ?? "") : join(data, "postgres")
+  const file = join(home, "data/postmaster.pid")
+  return existsSync(file) ? readFileSync(file, "utf8").split("\n")[0] : undefined
+}
+
 /** The segments of shared memory that a process has made, where the system tells. */
 const segmentsOf = (pid: string): number => {
   const list = "/proc/sysvipc/shm"
@@ -111,7 +119,7 @@ export const die = async (death: Death): Promise<number> => {
   try {
     await program.printed(way === "Ctrl-C in the command" ? /PGPASSWORD/ : new RegExp(`^${moment}$`, "m"))
     await delay(after)
-    const postmaster = program.postmaster(data)
+    const postmaster = postmasterOf(program, data)
     kill(program, way)
     await program.exited
     const died = performance.now()
