@@ -1,9 +1,9 @@
 import { ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process"
 import { Socket } from "node:net"
-import type { Readable, Writable } from "node:stream"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
+import type { Readable, Writable } from "node:stream"
 import { setTimeout as delay } from "node:timers/promises"
 import { type BackendAnswer, connectBackend } from "./backend.js"
 import { LocalClusterError } from "./errors.js"
@@ -16,10 +16,9 @@ import { cannotRun, idsOf, type Installation, internalUser, keepingSettings, pos
 /** A PostgreSQL that can be reached only through its Unix-domain socket. */
 export interface PostgresServer {
   readonly socketPath: string
-  readonly isRunning: () => boolean
   /** Ends it at once, as a crash would; what was committed stays. */
   readonly stop: () => Promise<void>
-  /** Starts it again after it has ended. Rejects with `LocalClusterError`. */
+  /** Starts it again if it has ended, for whatever reason. Rejects with `LocalClusterError`. */
   readonly start: () => Promise<void>
   /** Ends it for good and resolves when the processes and the folder are gone. */
   readonly close: () => Promise<void>
@@ -133,7 +132,6 @@ export const startPostgres = async (
   await ready(close)
   return {
     socketPath,
-    isRunning: () => isRunning,
     stop,
     start: async () => {
       // It may have died without our having been told as yet.
