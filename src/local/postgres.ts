@@ -174,6 +174,8 @@ const answers = async (socketPath: string): Promise<BackendAnswer["_tag"]> => {
 /** Whether a handle keeps the process alive. The streams of a child process are sockets, but are not typed so. */
 const setKeepsAlive = (handle: object, keepsAlive: boolean): void => {
   if (!(handle instanceof ChildProcess || handle instanceof Socket)) return
+  // Node would keep it in mind for a connection that never comes.
+  if (handle instanceof Socket && handle.destroyed) return
   if (keepsAlive) handle.ref()
   else handle.unref()
 }

@@ -3,6 +3,9 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Redacted } from "effect"
 import { DsqlAuth, DsqlErrors, DsqlLayer } from "effect-dsql"
 import { DsqlLocal, type DsqlLocalError } from "effect-dsql/Local"
+import { chmodSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 
 const identity = { accessKeyId: "AKIAORDERS0000000000", secretAccessKey: Redacted.make("orders-key") }
 
@@ -11,6 +14,16 @@ const asOrders = Layer.unwrapEffect(
   Effect.map(DsqlLocal, ({ options }) =>
     DsqlLayer.layer({ ...options, user: "orders" }, { credentials: DsqlAuth.layerStatic(identity) })
   )
+)
+
+/** A folder that is gone with the scope. */
+const folder = Effect.acquireRelease(
+  Effect.sync(() => {
+    const path = mkdtempSync(join(tmpdir(), "dsql layers "))
+    chmodSync(path, 0o755)
+    return path
+  }),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true }))
 )
 
 const whoAmI = Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SELECT current_user AS name`)
@@ -97,6 +110,25 @@ layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "1 minute" })
         DsqlLocal.layerFrom(access, { applicationName: "elsewhere" })
       )
       assert.match(String(name[0]?.["name"]), /^elsewhere:effect-dsql\//)
+    })
+  )
+})
+
+describe("DsqlLocal with data", () => {
+  it.scopedLive("keeps them from one layer to the next, and refuses a second at the same time", () =>
+    Effect.gen(function* () {
+      const data = join(yield* folder, "kept")
+      const answers = yield* Effect.forEach(
+        ["CREATE TABLE kept (n int)", "SELECT count(*)::int AS n FROM kept"],
+        (text) =>
+          Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(text)).pipe(
+            Effect.provide(DsqlLocal.layerLive({ data }))
+          )
+      )
+      assert.deepStrictEqual(answers[1], [{ n: 0 }])
+      yield* Layer.build(DsqlLocal.layer({ data }))
+      const error = yield* Effect.flip(Layer.build(DsqlLocal.layer({ data })))
+      assert.deepStrictEqual([error._tag, error.reason], ["DsqlLocalError", "DataInUse"])
     })
   )
 })
