@@ -114,5 +114,10 @@ export const crashUnderLoad = Effect.gen(function* () {
       connections: yield* local.connectionCount
     }
   }).pipe(Effect.provide(DsqlLocal.layerClient({ pool: { max: connections } })))
-  return { ...result, connectionsInTheEnd: yield* local.connectionCount }
+  // The cluster learns a little later that a client has gone.
+  const connectionsInTheEnd = yield* local.connectionCount.pipe(
+    Effect.delay("5 millis"),
+    Effect.repeat({ until: (count) => count === 0, times: 1_000 })
+  )
+  return { ...result, connectionsInTheEnd }
 })
