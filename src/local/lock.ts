@@ -14,14 +14,14 @@ exec perl -e 'use Fcntl ":flock"; open F, ">&=3"; $SIG{ALRM} = sub { exit 1 }; a
 export const lock = (file: number, patience: number): Promise<boolean> =>
   new Promise((resolve, reject) => {
     const child = spawn("/bin/sh", ["-c", script, String(patience)], { stdio: ["ignore", "ignore", "ignore", file] })
-    const cannot = (cause?: unknown): void =>
+    const cannot = (why: string, cause?: unknown): void =>
       reject(
         new LocalClusterError(
           "CannotRun",
-          "No file can be locked without one of the commands flock (of util-linux) and perl. Install one.",
+          `A file cannot be locked (${why}). It takes one of the commands flock (of util-linux) and perl, and a file system that has locks.`,
           cause
         )
       )
-    child.once("error", cannot)
-    child.once("exit", (code) => (code === 0 || code === 1 ? resolve(code === 0) : cannot()))
+    child.once("error", (error) => cannot(error.message, error))
+    child.once("exit", (code) => (code === 0 || code === 1 ? resolve(code === 0) : cannot(`exit code ${code}`)))
   })
