@@ -61,7 +61,7 @@ export class DsqlRegionError extends Data.TaggedError("DsqlRegionError")<{
 }> {
   override get message(): string {
     return this.reason === "Missing"
-      ? `No region for cluster ${this.host}: give the full endpoint as host, or set the region option, DSQL_REGION or AWS_REGION.`
+      ? `No region for cluster ${this.host}: give the full endpoint as host, or set the region: as option, DSQL_REGION, AWS_REGION, or in the AWS profile (aws configure set region).`
       : `The region ${this.region} contradicts the host ${this.host}, which is in ${this.hostRegion}: drop the region option, or correct one of the two.`
   }
 }
