@@ -339,6 +339,19 @@ describe("DsqlConfig", () => {
     })
   )
 
+  it.effect("says so when what layerConfig is given is no Config", () =>
+    Effect.gen(function* () {
+      for (const wrong of [{ setup: () => Effect.void }, { port: 5432 }, { pool: { max: 4 } }]) {
+        const config = { host: Config.succeed(endpoint), ...wrong } as unknown as Config.Config<string>
+        const error = yield* Effect.flip(
+          DsqlConfig.DsqlConfig.pipe(Effect.provide(DsqlConfig.layerConfig(config)), Effect.sandbox)
+        )
+        assert(error._tag === "Fail", String(error))
+        assert.match(error.error.message, /layerConfig: takes a Config for each option/)
+      }
+    })
+  )
+
   it.effect("takes an Effect Config for each option, and functions beside it", () =>
     Effect.gen(function* () {
       const transformQueryNames = (name: string) => name

@@ -102,15 +102,31 @@ export const make = (options: string | Options, functions: FunctionOptions = {})
       )
     : resolveOptions({ ...options, ...functions })
 
+const notConfigs = (cause: unknown) =>
+  new DsqlConfigError({
+    reason: "InvalidOption",
+    option: "layerConfig",
+    detail:
+      "takes a Config for each option, such as Config.succeed(value); functions and plain values go into its second argument",
+    cause
+  })
+
+/** What the types allow is unwrapped; anything else makes `unwrap` throw. */
+const unwrapped = (
+  config: Config.Config<string> | Config.Config.Wrap<DataOptions>
+): Effect.Effect<Config.Config<string | DataOptions>, DsqlConfigError> =>
+  Config.isConfig(config)
+    ? Effect.succeed(config as Config.Config<string | DataOptions>)
+    : Effect.try({ try: () => Config.unwrap(config), catch: notConfigs })
+
 export const fromConfig = (
   config: Config.Config<string> | Config.Config.Wrap<DataOptions>,
   functions: FunctionOptions
-): Effect.Effect<Resolved, Failure> => {
-  const given: Config.Config<string | DataOptions> = Config.isConfig(config)
-    ? (config as Config.Config<string | DataOptions>)
-    : Config.unwrap(config)
-  return Effect.flatMap(read(given), (options) => make(options, functions))
-}
+): Effect.Effect<Resolved, Failure> =>
+  unwrapped(config).pipe(
+    Effect.flatMap(read),
+    Effect.flatMap((options) => make(options, functions))
+  )
 
 export const fromEnvironment: Effect.Effect<Resolved, Failure> = Effect.flatMap(read(environment), (options) =>
   calling(variableOf)(make(options))
