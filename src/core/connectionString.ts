@@ -13,9 +13,6 @@ export type ConnectionString =
 
 const invalid = (why: string): ConnectionString => ({ kind: "invalid", why })
 
-const passwordRefusal =
-  "holds a password, but a cluster takes none: every login carries a token signed with AWS credentials. Take it out"
-
 /** User information, authority, database, parameters. Whatever holds an unencoded delimiter ends up as a wrong authority. */
 const uriPattern = /^postgres(?:ql)?:\/\/(?:([^/?#]*)@)?([^/?#]*)(?:\/([^/?#]*))?(?:\?([^#]*))?$/i
 
@@ -47,7 +44,11 @@ export const parseConnectionString = (text: string): ConnectionString => {
   }
   if (!/^postgres(?:ql)?:\/\//i.test(trimmed)) return invalid("must begin with postgresql:// or postgres://")
   const [, user, authority = "", database = "", query = ""] = uriPattern.exec(trimmed) ?? []
-  if (user?.includes(":") === true) return invalid(passwordRefusal)
+  if (user?.includes(":") === true) {
+    return invalid(
+      "holds a password, but a cluster takes none: every login carries a token signed with AWS credentials. Take it out"
+    )
+  }
   const [, host, port] = authorityPattern.exec(authority) ?? []
   if (host === undefined) {
     return invalid(
@@ -64,7 +65,6 @@ export const parseConnectionString = (text: string): ConnectionString => {
   for (const [encodedName, encodedValue] of [...before.filter(([, value]) => value), ...pairsOf(query)]) {
     const [name, value] = [decode(encodedName), decode(encodedValue ?? "")]
     if (name === undefined || value === undefined) return invalid("has a % without two hexadecimal digits after it")
-    if (name === "password") return invalid(passwordRefusal)
     if (parameters.has(name)) return invalid(`says ${name} twice`)
     parameters.set(name, value)
   }
