@@ -172,10 +172,11 @@ const repeatedly = <A, E, R>(
   )
 
 /** What is raised in the end: a conflict tells how often it was tried. */
-const withAttempts = <E>({ attempts, error, retryFor }: Failed<E> & { readonly attempts: number }) =>
-  error === retryFor && retryFor?._tag === "DsqlConflictError"
-    ? new DsqlConflictError({ reason: retryFor.reason, server: retryFor.server, attempts })
-    : error
+const withAttempts = <E>({ attempts, error, retryFor }: Failed<E> & { readonly attempts: number }) => {
+  if (error !== retryFor || retryFor?._tag !== "DsqlConflictError") return error
+  const { cause, reason, server } = retryFor
+  return new DsqlConflictError({ attempts, cause, reason, server })
+}
 
 /** After a lost COMMIT: what `verify` says, or else the loss itself. */
 const settle = <E, A, R>(

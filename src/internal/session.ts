@@ -57,7 +57,7 @@ const ofAutocommit = (error: DsqlError): DsqlError => {
     return new DsqlConnectionError({ address, cause, host, reason, sqlState, outcomeUnknown: true })
   }
   return error._tag === "DsqlUnavailableError"
-    ? new DsqlUnavailableError({ server: error.server, outcomeUnknown: true })
+    ? new DsqlUnavailableError({ server: error.server, cause: error.cause, outcomeUnknown: true })
     : error
 }
 
