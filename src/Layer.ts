@@ -70,11 +70,13 @@ const wire = <E, RC, RT>(
  * settings fail here, with our errors (unless `lazy`). Two calls are two pools: keep the layer in a constant.
  *
  * @example
+ * ```ts
  * import { DsqlAuth, DsqlLayer } from "effect-dsql"
  *
  * const host = "abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws"
  * export const Db = DsqlLayer.layer(host)
  * export const Orders = DsqlLayer.layer({ host, user: "orders" }, { credentials: DsqlAuth.layerProfile("orders") })
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -88,10 +90,12 @@ export const layer = <E = never, RC = never, RT = never>(
  * The same from an Effect `Config` for each option.
  *
  * @example
+ * ```ts
  * import { Config } from "effect"
  * import { DsqlLayer } from "effect-dsql"
  *
  * export const Db = DsqlLayer.layerConfig({ host: Config.string("ORDERS_CLUSTER"), user: Config.succeed("orders") })
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -107,6 +111,7 @@ export const layerConfig = <E = never, RC = never, RT = never>(
  * the default credentials of the AWS SDK.
  *
  * @example
+ * ```ts
  * import { SqlClient } from "@effect/sql"
  * import { Effect } from "effect"
  * import { DsqlLive } from "effect-dsql"
@@ -115,6 +120,7 @@ export const layerConfig = <E = never, RC = never, RT = never>(
  *   const sql = yield* SqlClient.SqlClient
  *   return yield* sql<{ id: number; name: string }>`SELECT id, name FROM owner WHERE city = ${"Lisbon"}`
  * }).pipe(Effect.provide(DsqlLive))
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -115,6 +115,7 @@ const waitAfter = (attempts: number, { base = defaults.base, cap = defaults.cap 
  * `sql.withTransaction` the body runs again, as with {@link withRetry}.
  *
  * @example
+ * ```ts
  * import { SqlClient } from "@effect/sql"
  * import { Effect } from "effect"
  * import { DsqlTransaction } from "effect-dsql"
@@ -125,6 +126,7 @@ const waitAfter = (attempts: number, { base = defaults.base, cap = defaults.cap 
  *     Effect.retry(DsqlTransaction.schedule({ times: 5 }))
  *   )
  * )
+ * ```
  *
  * @since 0.1.0
  * @category schedules
@@ -241,6 +243,7 @@ const transactionsOfClient: Effect.Effect<Transactions, DsqlUnsupportedError, Sq
  * `DsqlCommitOutcomeUnknownError` and never repeated, unless `verify` says that it had no effect.
  *
  * @example
+ * ```ts
  * import { SqlClient } from "@effect/sql"
  * import { Effect } from "effect"
  * import { DsqlTransaction } from "effect-dsql"
@@ -254,6 +257,7 @@ const transactionsOfClient: Effect.Effect<Transactions, DsqlUnsupportedError, Sq
  *     DsqlTransaction.withRetry({ name: "transfer" }),
  *     Effect.catchTag("DsqlConflictError", (e) => Effect.logWarning(`gave up after ${e.attempts} attempts`))
  *   )
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -285,6 +289,7 @@ export const withRetry: {
  * transaction it fails with `DsqlTransactionError` (`InsideTransaction`): there the whole transaction must run again.
  *
  * @example
+ * ```ts
  * import { SqlClient } from "@effect/sql"
  * import { Effect } from "effect"
  * import { DsqlTransaction } from "effect-dsql"
@@ -294,6 +299,7 @@ export const withRetry: {
  *     const sql = yield* SqlClient.SqlClient
  *     yield* sql`UPDATE page SET visits = visits + 1 WHERE name = ${page}`
  *   }).pipe(DsqlTransaction.retryStatement({ name: "visit" }))
+ * ```
  *
  * @since 0.1.0
  * @category combinators
