@@ -28,7 +28,7 @@ export type {
 
 /** What the original says: Node's, the driver's and the AWS SDK's words, and those of a provider that a user has written. */
 const detailOf = (cause: unknown): string =>
-  cause instanceof Error && cause.message !== "" ? `: ${cause.message}` : ""
+  cause instanceof Error ? (cause.message === "" ? detailOf(cause.cause) : `: ${cause.message}`) : ""
 
 /**
  * Settings that cannot be right; found before anything is dialled. `option` is the option or environment variable.
@@ -43,7 +43,7 @@ export class DsqlConfigError extends Data.TaggedError("DsqlConfigError")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `${this.option}: ${this.detail}`
+    return `${this.option}: ${this.detail}${detailOf(this.cause)}`
   }
 }
 
