@@ -83,12 +83,14 @@ export class DsqlToken extends Context.Tag("effect-dsql/DsqlToken")<
  * Credentials from any provider of the AWS SDK, or from a function of yours.
  *
  * @example
+ * ```ts
  * import { fromTemporaryCredentials } from "@aws-sdk/credential-providers"
  * import { DsqlAuth } from "effect-dsql"
  *
  * export const Assumed = DsqlAuth.layerProvider(
  *   fromTemporaryCredentials({ params: { RoleArn: "arn:aws:iam::111122223333:role/orders" } })
  * )
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -157,6 +159,7 @@ export interface AssumedRole<E = never, R = never> {
  * wrong `roleArn` or `duration` fails here.
  *
  * @example
+ * ```ts
  * import { DsqlAuth, DsqlLayer } from "effect-dsql"
  *
  * export const Orders = DsqlLayer.layer("abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws", {
@@ -165,6 +168,7 @@ export interface AssumedRole<E = never, R = never> {
  *     base: DsqlAuth.layerProfile("ops")
  *   })
  * })
+ * ```
  *
  * @since 0.1.0
  * @category layers

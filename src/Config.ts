@@ -214,11 +214,13 @@ export const resolve = (
  * fails, and so does a password: a cluster takes none.
  *
  * @example
+ * ```ts
  * import { Either } from "effect"
  * import { DsqlConfig, DsqlLayer } from "effect-dsql"
  *
  * export const fromUrl = (url: string) =>
  *   Either.map(DsqlConfig.fromString(url), (options) => DsqlLayer.layer({ ...options, pool: { max: 20 } }))
+ * ```
  *
  * @since 0.1.0
  * @category constructors

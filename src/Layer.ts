@@ -71,12 +71,14 @@ const wire = <E, RC, RT>(
  * `lazy`). Two calls are two pools: keep the layer in a constant.
  *
  * @example
+ * ```ts
  * import { DsqlAuth, DsqlLayer } from "effect-dsql"
  *
  * const host = "abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws"
  * export const Db = DsqlLayer.layer(host)
  * export const FromUrl = DsqlLayer.layer(`postgresql://${host}/postgres?application_name=orders&connect_timeout=5`)
  * export const Orders = DsqlLayer.layer({ host, user: "orders" }, { credentials: DsqlAuth.layerProfile("orders") })
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -90,10 +92,12 @@ export const layer = <E = never, RC = never, RT = never>(
  * The same from an Effect `Config` for each option, or for a connection string.
  *
  * @example
+ * ```ts
  * import { Config } from "effect"
  * import { DsqlLayer } from "effect-dsql"
  *
  * export const Db = DsqlLayer.layerConfig({ host: Config.string("ORDERS_CLUSTER"), user: Config.succeed("orders") })
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -109,6 +113,7 @@ export const layerConfig = <E = never, RC = never, RT = never>(
  * the default credentials of the AWS SDK.
  *
  * @example
+ * ```ts
  * import { SqlClient } from "@effect/sql"
  * import { Effect } from "effect"
  * import { DsqlLive } from "effect-dsql"
@@ -117,6 +122,7 @@ export const layerConfig = <E = never, RC = never, RT = never>(
  *   const sql = yield* SqlClient.SqlClient
  *   return yield* sql<{ id: number; name: string }>`SELECT id, name FROM owner WHERE city = ${"Lisbon"}`
  * }).pipe(Effect.provide(DsqlLive))
+ * ```
  *
  * @since 0.1.0
  * @category layers

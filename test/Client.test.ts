@@ -349,10 +349,15 @@ layer(DsqlLocal.layerLive(), live)("Client", (it) => {
   })
 })
 
+const caseTransforms = {
+  transformQueryNames: (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+  transformResultNames: (name: string) =>
+    name.replace(/(?<=[a-z])_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}
+
 layer(
   DsqlLocal.layerLive(undefined, {
-    transformQueryNames: (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-    transformResultNames: (name) => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()),
+    ...caseTransforms,
     types: { getTypeParser: () => (text: string | Buffer) => `parsed ${String(text)}` }
   }),
   live
@@ -372,5 +377,23 @@ layer(
       const plain = sql.withoutTransforms()
       assert.deepStrictEqual(yield* plain`SELECT 'Ana' AS ${plain("firstName")}`, [{ firstName: "parsed Ana" }])
     })
+  )
+
+  const json: ReadonlyArray<readonly [sent: unknown, stored: string]> = [
+    [[null, { petName: "Rex" }], `[null, {"pet_name": "Rex"}]`],
+    [[{ petName: "Rex" }, null, 7, "dog"], `[{"pet_name": "Rex"}, null, 7, "dog"]`],
+    [[{ petName: ["a", "b"] }, [{ petName: null }]], `[{"pet_name": ["a", "b"]}, [{"pet_name": null}]]`],
+    [[1, { petName: "Rex" }], `[1, {"petName": "Rex"}]`],
+    [JSON.parse(`{"__proto__": {"petName": 1}}`), `{"__proto__": {"pet_name": 1}}`]
+  ]
+  it.effect.each(json)("sends %j as it is but for its names, and gives it back", ([sent, stored]) =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const [row] = yield* sql<{ text: string; value: object }>`
+        SELECT ${sql.json(sent)}::jsonb::text AS text, ${stored}::jsonb AS value`
+      assert.strictEqual(row!.text, stored)
+      // Compared as text, since `__proto__` is no property like others to an assertion.
+      assert.strictEqual(JSON.stringify(row!.value), JSON.stringify(sent))
+    }).pipe(Effect.provide(DsqlLocal.layerClient(caseTransforms)))
   )
 })

@@ -242,6 +242,28 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
     })
   )
 
+  it.scoped("JSON that cannot be sent fails typed also where its keys are renamed", () =>
+    Effect.gen(function* () {
+      const proxy = yield* makeProxy
+      const circular: Record<string, unknown> = { firstName: "Ana" }
+      circular["self"] = [circular]
+      yield* Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        for (const value of [circular, { big: 1n }]) {
+          const statement = sql`SELECT ${sql.json(value)}::jsonb`
+          for (const run of [statement, Stream.runDrain(statement.stream), sql.withTransaction(statement)]) {
+            const exit = yield* Effect.exit(DsqlErrors.refine(run))
+            assert(Exit.isFailure(exit) && exit.cause._tag === "Fail", String(exit))
+            const failure = exit.cause.error
+            assert(failure._tag === "DsqlQueryError")
+            assert.strictEqual(failure.sqlState, "22000")
+          }
+        }
+        assert.deepStrictEqual(yield* sql`SELECT 1 AS one`, [{ one: 1 }])
+      }).pipe(Effect.provide(clientOf(proxy, { transformQueryNames: (name) => name.toLowerCase() })))
+    })
+  )
+
   it.scoped("nothing of a session reaches the next borrower: settings by stream, role, prepared statements", () =>
     Effect.gen(function* () {
       const proxy = yield* makeProxy
