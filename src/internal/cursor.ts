@@ -6,7 +6,7 @@ import type { DsqlError, DsqlStatementError } from "../Errors.js"
 import { orDestroy } from "./dial.js"
 import { type Protocol, Request } from "./request.js"
 import type { RowShape } from "./rows.js"
-import { encode, noteChanges, sendPortal, submit } from "./statement.js"
+import { encode, sendPortal, submit } from "./statement.js"
 
 /** As many rows as `@effect/sql-pg` fetches at a time. */
 const rowsPerFetch = 128
@@ -146,13 +146,6 @@ export const openInTransaction = (use: Use, text: string, values: ReadonlyArray<
     )
   const fetch = use((connection) =>
     Effect.map(opened === undefined ? first(connection) : next(connection, opened.portal), (request) => {
-      if (!request.suspended) {
-        noteChanges(
-          connection,
-          text,
-          request.results.map(({ command }) => command)
-        )
-      }
       more = request.suspended
       shape = request.described
       return takeRows(request)
