@@ -5,6 +5,7 @@ import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { DsqlAuth, DsqlClient, DsqlConfig, DsqlConnection, DsqlErrors } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import { makeProxy, type Proxy } from "./support/proxy.js"
+import { until } from "./support/sockets.js"
 
 const live = { excludeTestServices: true, timeout: "60 seconds" } as const
 
@@ -75,6 +76,35 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
         const streamed = yield* lost("streamed", Stream.runDrain(sql.unsafe("SELECT pg_sleep(60), 'streamed'").stream))
         assert(streamed?._tag === "DsqlConnectionError")
         assert.isFalse(streamed.isRetryable)
+      }).pipe(Effect.provide(clientOf(proxy)))
+    })
+  )
+
+  it.scoped.each([
+    ["outside of a transaction", <A, E>(_: SqlClient.SqlClient, stream: Effect.Effect<A, E>) => stream],
+    ["inside of one", <A, E>(sql: SqlClient.SqlClient, stream: Effect.Effect<A, E>) => sql.withTransaction(stream)]
+  ] as const)("a stream whose connection is lost between two fetches fails, typed, %s", ([, wrap]) =>
+    Effect.gen(function* () {
+      const proxy = yield* makeProxy()
+      yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        let seen = 0
+        const read = sql<{ n: number }>`SELECT n FROM generate_series(1, 1000) AS n`.stream.pipe(
+          Stream.runForEachChunk((chunk) =>
+            Effect.zipRight(
+              Effect.sync(() => (seen += chunk.length)),
+              Effect.zipRight(
+                proxy.cut,
+                until(() => proxy.present() === 0)
+              )
+            )
+          )
+        )
+        const error = DsqlErrors.unwrap(yield* soon(Effect.flip(wrap(sql, read))))
+        assert(error?._tag === "DsqlConnectionError")
+        assert.strictEqual(error.reason, "Closed")
+        assert.isBelow(seen, 1000)
+        assert.deepStrictEqual(yield* sql`SELECT 1 AS one`, [{ one: 1 }])
       }).pipe(Effect.provide(clientOf(proxy)))
     })
   )
