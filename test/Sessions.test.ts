@@ -41,6 +41,11 @@ const leaks: ReadonlyArray<
     "SET that was committed before its text failed",
     (sql) => Effect.flip(sql.unsafe("BEGIN; SET search_path TO leaked; COMMIT; SELECT 1/0"))
   ],
+  ["SET behind a SET LOCAL", (sql) => sql.unsafe("SET LOCAL search_path TO gone; SET search_path TO leaked")],
+  [
+    "an UPDATE of the view of the settings",
+    (sql) => sql`UPDATE pg_settings SET setting = 'leaked' WHERE name = 'search_path'`
+  ],
   ["SET inside of a transaction", (sql) => sql.withTransaction(sql`SET search_path TO leaked`)],
   [
     "SET on a reserved connection",
@@ -121,6 +126,8 @@ layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "60 seconds" 
           assert.deepStrictEqual(yield* sent(Effect.replicateEffect(plain, 5)), ["Q", "Q", "Q", "Q", "Q"])
           const prepared = (n: number) => sql`SELECT ${n}::int`
           assert.deepStrictEqual(yield* sent(Effect.forEach([1, 2, 3], prepared)), ["PBDES", "BES", "BES"])
+          yield* sql`DEALLOCATE ALL`
+          assert.deepStrictEqual(yield* sent(prepared(4)), ["PBDES"])
           assert.deepStrictEqual(yield* sent(Effect.replicateEffect(Effect.flip(sql`SELECT 1/0`), 3)), ["Q", "Q", "Q"])
           assert.deepStrictEqual(yield* sent(Stream.runDrain(prepared(1).stream)), ["PBDEHS"])
           assert.lengthOf(yield* sent(Effect.replicateEffect(sql.withTransaction(plain), 2)), 6)

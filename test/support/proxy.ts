@@ -24,6 +24,7 @@ export const makeProxy = ({ passesEnds = true, together = 0 }: ProxyOptions = {}
       upstreams.add(upstream)
       socket.once("data", (chunk: Buffer) => openings.push(chunk)).pipe(upstream)
       upstream.on("error", () => {}).pipe(socket, { end: passesEnds })
+      if (!passesEnds) socket.once("end", () => socket.destroy())
       // A client that has gone for good must not be kept alive on the other side.
       socket.once("close", () => upstream.destroy())
     }

@@ -52,15 +52,18 @@ export const listen = (onSocket: (socket: Socket) => void) =>
         probes.set(probe.localPort!, () => resume(Effect.void))
         if (accepted.includes(probe.localPort!)) resume(Effect.void)
       })
+    const probe = Effect.acquireUseRelease(dial(port), seen, (socket) => Effect.sync(() => socket.destroy()))
+    const clients = () => accepted.filter((port) => !probes.has(port)).length
     return {
       port,
       /** How many clients are connected that have not closed. */
       present: () => present.size,
       /** How many have been accepted so far. */
-      accepted: () => accepted.filter((port) => !probes.has(port)).length,
-      /** How many have dialled so far: connections are accepted in order, so it makes one and waits for its turn. */
-      dialled: Effect.acquireUseRelease(dial(port), seen, (probe) => Effect.sync(() => probe.destroy())).pipe(
-        Effect.map(() => accepted.filter((port) => !probes.has(port)).length)
-      )
+      accepted: clients,
+      /**
+       * How many have dialled so far. Connections are accepted in order, so whoever comes before a probe has been counted
+       * when that one is; a first one leaves who is about to dial the time to do so.
+       */
+      dialled: Effect.zipRight(Effect.zipRight(probe, probe), Effect.sync(clients))
     }
   })
