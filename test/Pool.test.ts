@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Logger, LogLevel, Random, Scope, TestClock } from "effect"
+import { Cause, Deferred, type Duration, Effect, Exit, Fiber, Logger, LogLevel, Random, Scope, TestClock } from "effect"
 import * as Pool from "../src/Pool.js"
+import { freezable } from "./support/clock.js"
 
 interface Item {
   readonly id: number
@@ -360,6 +361,43 @@ describe("Pool", () => {
       assert.strictEqual(yield* pool.use(idOf), 2)
     })
   )
+
+  describe("after a freeze in which no timer went off", () => {
+    const idleAfter = (frozen: Duration.DurationInput, options: Partial<Pool.Options<Item, string>> = {}) =>
+      Effect.gen(function* () {
+        const { make, world } = makeWorld()
+        const { freeze, on } = yield* freezable
+        yield* Effect.gen(function* () {
+          const pool = yield* make({ max: 3, ...options })
+          const all = Effect.replicateEffect(
+            pool.use((item) => Effect.as(Effect.yieldNow(), item.id)),
+            3,
+            { concurrency: "unbounded" }
+          )
+          assert.sameMembers(yield* all, [1, 2, 3])
+          yield* freeze(frozen)
+          yield* all
+        }).pipe(on)
+        return { opened: world.opened, closed: world.closed }
+      })
+
+    it.scoped("lends nothing older than its lifetime", () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* idleAfter("3 hours", { idleTimeout: 86_400_000 }), {
+          opened: 6,
+          closed: [3, 2, 1]
+        })
+      })
+    )
+
+    it.scoped("lends nothing that lay idle too long, but for what is kept however long it does", () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* idleAfter("9 minutes"), { opened: 3, closed: [] })
+        assert.deepStrictEqual(yield* idleAfter("10 minutes"), { opened: 6, closed: [3, 2, 1] })
+        assert.deepStrictEqual(yield* idleAfter("10 minutes", { min: 2 }), { opened: 4, closed: [3] })
+      })
+    )
+  })
 
   it.scoped("lends nothing older than its lifetime, which is up to 10 % less than the maximum", () =>
     Effect.gen(function* () {

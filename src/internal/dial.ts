@@ -11,6 +11,7 @@ import type { DsqlStatementError } from "../Errors.js"
 import { dialError, lostError, networkError, statementError } from "./driverError.js"
 import { PreparedStatements } from "./preparedStatements.js"
 import type { Protocol } from "./request.js"
+import { SessionChanges } from "./sessionChanges.js"
 import type { Setup } from "./setup.js"
 
 /** The part of a `pg.Client` that its types leave out. */
@@ -33,9 +34,9 @@ export interface Connection {
   readonly inTransaction: () => boolean
   /** Open, outside of any transaction block, and with nothing about it that cannot be undone: fit for somebody else. */
   readonly isUsable: () => boolean
-  /** To be called when a statement may have changed the session: its settings, or what `RESET ALL` cannot undo. */
-  readonly markChanged: (what: "settings" | "more") => void
-  /** Undoes what {@link markChanged} told of and sets up anew; `undefined` where there is nothing to undo. */
+  /** What statements have changed about the session. */
+  readonly changes: SessionChanges
+  /** Undoes the {@link changes} and sets up anew; `undefined` where there is nothing to undo. */
   readonly reset: () => Effect.Effect<void, DsqlStatementError> | undefined
   /** Calls back when the server has ended its answer, so that the next statement finds it waiting. */
   readonly whenReady: (callback: () => void) => void
@@ -109,8 +110,7 @@ const makeConnection = (
   setup: Setup | undefined
 ) => {
   let state: "opening" | "open" | "gone" = "opening"
-  let changed = false
-  let beyondReset = false
+  const changes = new SessionChanges(internals.connection)
   const destroy = () => {
     state = state === "opening" ? state : "gone"
     socket.destroy()
@@ -132,12 +132,24 @@ const makeConnection = (
   const resetAll = Effect.async<void, DsqlStatementError>((resume) => {
     client.query("RESET ALL", (error: Error | null) => resume(error ? Effect.fail(toError(error)) : Effect.void))
   })
-  // What it changes belongs to the connection from now on and is nothing to undo.
+  // What it changes belongs to the connection from now on and is nothing to undo. Whatever comes behind a BEGIN of it would
+  // never be committed.
   const prepare =
     setup === undefined
       ? Effect.void
-      : Effect.suspend(() => setup(connection)).pipe(Effect.andThen(() => (changed = beyondReset = false)))
-  const reset = Effect.zipRight(resetAll, prepare).pipe(
+      : Effect.suspend(() => setup(connection)).pipe(
+          Effect.andThen(() => changes.forget()),
+          Effect.filterOrFail(
+            () => connection.isUsable(),
+            () =>
+              connection.isOpen()
+                ? networkError(config, "Other", new Error("setup has left a transaction open"))
+                : networkError(config, "Closed")
+          )
+        )
+  const reset = resetAll.pipe(
+    Effect.andThen(() => changes.forget()),
+    Effect.zipRight(prepare),
     Effect.timeoutFail({ duration: resetTimeout, onTimeout: () => networkError(config, "Closed") }),
     Effect.interruptible,
     Effect.onError(() => Effect.sync(destroy))
@@ -148,16 +160,9 @@ const makeConnection = (
     statements: new PreparedStatements(internals.connection),
     isOpen: () => state === "open",
     inTransaction: () => internals.getTransactionStatus() !== "I",
-    isUsable: () => state === "open" && !beyondReset && internals.getTransactionStatus() === "I",
-    markChanged: (what) => {
-      changed = true
-      beyondReset ||= what === "more"
-    },
-    reset: () => {
-      const due = changed
-      changed = false
-      return due ? reset : undefined
-    },
+    isUsable: () => state === "open" && !changes.lasting && internals.getTransactionStatus() === "I",
+    changes,
+    reset: () => (changes.any ? reset : undefined),
     whenReady,
     destroy,
     end: Effect.suspend(() =>
