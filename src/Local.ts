@@ -22,16 +22,28 @@ import { LocalClusterError } from "./local/errors.js"
 
 /**
  * How the cluster is set up: `port` on 127.0.0.1 (default any free one), `region` (default `us-east-1`), `clusterId`
- * (default 26 random characters).
+ * (default 26 random characters), and `data`, a folder that keeps the cluster for further runs (default: nothing is kept).
+ *
+ * With `data`, every run has the id, region, credentials, certificates and, if it is free, the port of the first, so that
+ * what clients were told stays right. Identities that were added are not kept. The folder is made if it is not there; one
+ * that is in use (`DataInUse`), holds something else or is open to others (`DataUnusable`), or is of another version
+ * (`DataIncompatible`) is refused and stays as it is.
+ *
+ * @example
+ * ```ts
+ * import { DsqlLocal } from "effect-dsql/Local"
+ *
+ * export const Development = DsqlLocal.layerLive({ data: ".dsql", port: 5433 })
+ * ```
  *
  * @since 0.1.0
  * @category models
  */
-export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId"> {}
+export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId" | "data"> {}
 
 /**
  * The local cluster could not be started, or not do what it was told; the message says what to install or change.
- * `InvalidArn` and `ResetFailed` come from the handle, all others from the start.
+ * `InvalidArn` and `ResetFailed` come from the handle, all others from a start.
  *
  * @since 0.1.0
  * @category errors
@@ -177,6 +189,53 @@ export interface LocalCluster extends Pick<
   /** Ends a pause; clients get all that was held back. */
   readonly resume: Effect.Effect<void>
   /**
+   * Ends the server as a crash would: all connections are cut off, what they had not committed is lost, what they had stays,
+   * and the port refuses connections until {@link LocalCluster.start}. A server that is stopped stays so.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { DsqlLocal } from "effect-dsql/Local"
+   *
+   * export const whileDown = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+   *   Effect.gen(function* () {
+   *     const local = yield* DsqlLocal
+   *     yield* local.stop
+   *     const exit = yield* Effect.exit(effect)
+   *     yield* local.start
+   *     return yield* exit
+   *   })
+   * ```
+   */
+  readonly stop: Effect.Effect<void, DsqlLocalError>
+  /**
+   * Brings a server back that was stopped, or that died by itself: at the same port, with the same certificate, identities
+   * and data. Does nothing while it runs. Takes about a tenth of a second. Fails with `PortInUse` if another process has
+   * taken the port meanwhile, and with `StartFailed`.
+   */
+  readonly start: Effect.Effect<void, DsqlLocalError>
+  /**
+   * {@link LocalCluster.stop}, then {@link LocalCluster.start}: for clients a server that crashed and recovered.
+   *
+   * @example
+   * ```ts
+   * import { SqlClient } from "@effect/sql"
+   * import { it } from "@effect/vitest"
+   * import { Effect } from "effect"
+   * import { DsqlLocal } from "effect-dsql/Local"
+   *
+   * it.live("goes on after a crash of the server", () =>
+   *   Effect.gen(function* () {
+   *     const local = yield* DsqlLocal
+   *     const sql = yield* SqlClient.SqlClient
+   *     yield* local.restart
+   *     yield* sql`SELECT 1`
+   *   }).pipe(Effect.provide(DsqlLocal.layerLive()))
+   * )
+   * ```
+   */
+  readonly restart: Effect.Effect<void, DsqlLocalError>
+  /**
    * Makes the database anew: empty, without the roles and mappings that were added, all settings at their defaults. All
    * connections are dropped; new ones wait until it is done, so that a pool notices nothing but fresh connections.
    * Identities and the skew of the clock stay. Takes about a tenth of a second. Fails with `ResetFailed`.
@@ -202,6 +261,10 @@ export interface LocalCluster extends Pick<
    */
   readonly logs: Effect.Effect<string, DsqlLocalError>
 }
+
+/** What has begun is brought to its end: half of it would be no database. */
+const whole = (task: () => Promise<void>): Effect.Effect<void, DsqlLocalError> =>
+  Effect.uninterruptible(Effect.tryPromise({ try: task, catch: localError }))
 
 const fromCluster = (cluster: Cluster): LocalCluster => {
   const { accessKeyId, arn, ca, caFile, clusterId, database, endpoint, hostaddr, port, region, secretAccessKey, user } =
@@ -240,8 +303,10 @@ const fromCluster = (cluster: Cluster): LocalCluster => {
     connections: Effect.sync(() => cluster.connections()),
     pause: Effect.sync(() => cluster.pause()),
     resume: Effect.sync(() => cluster.resume()),
-    // What has begun is brought to its end: half a reset is no database.
-    reset: Effect.uninterruptible(Effect.tryPromise({ try: () => cluster.reset(), catch: localError })),
+    stop: whole(cluster.stopServer),
+    start: whole(cluster.startServer),
+    restart: Effect.uninterruptible(Effect.zipRight(whole(cluster.stopServer), whole(cluster.startServer))),
+    reset: whole(cluster.reset),
     logs: Effect.tryPromise({ try: () => cluster.logs(), catch: localError })
   }
 }
@@ -262,7 +327,8 @@ const start = (options: LocalOptions) =>
   })
 
 /**
- * Starts a cluster that stops with the scope: its processes, port and folder are gone afterwards.
+ * Starts a cluster that ends with the scope: its processes, port and folder are gone afterwards, but for what is kept in
+ * `data`.
  *
  * @since 0.1.0
  * @category constructors

@@ -58,7 +58,8 @@ export const openCache = (user: CacheUser, candidates = cacheCandidates(user)): 
   return found
 }
 
-const makePrivateFolder = (folder: string, uid: number): void => {
+/** Makes a folder for us, and in the case of root for the account that PostgreSQL runs as; one that is there stays as it is. */
+export const makePrivateFolder = (folder: string, uid: number): void => {
   try {
     const mode = uid === 0 ? 0o755 : 0o700
     mkdirSync(folder, { mode })
