@@ -3,7 +3,7 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Cause, Effect, Exit, Option } from "effect"
 import { DsqlErrors, DsqlTransaction } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
-import { readdirSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Case, Origin, Rows, Tag } from "./errors/cases.js"
 import * as login from "./errors/login.js"
@@ -106,19 +106,10 @@ const check = (tag: string, reason: string, { facts = {}, fails, is = [], next, 
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-const sourcesWith = (text: string): ReadonlyArray<string> =>
-  readdirSync(`${root}/src`, { recursive: true, encoding: "utf8" }).filter(
-    (file) => file.endsWith(".ts") && readFileSync(`${root}/src/${file}`, "utf8").includes(text)
-  )
-
 layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("errors", (it) => {
   for (const { reason, row, tag } of rows) {
     const title = reason === "-" ? tag : `${tag} ${reason}`
-    if ("notYet" in row) {
-      it.effect(`${title} is raised by nothing: ${row.notYet}`, () =>
-        Effect.sync(() => assert.deepStrictEqual(sourcesWith(`reason: "${reason}"`), [], "now it needs cases"))
-      )
-    } else if ("elsewhere" in row) {
+    if ("elsewhere" in row) {
       it.effect(`${title} is raised in ${row.elsewhere}`, () =>
         Effect.sync(() => assert.include(readFileSync(`${root}/${row.elsewhere}`, "utf8"), `"${reason}"`))
       )

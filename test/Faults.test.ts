@@ -233,7 +233,7 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
 
   it.scoped("JSON that cannot be sent fails typed also where its keys are renamed", () =>
     Effect.gen(function* () {
-      const proxy = yield* makeProxy
+      const proxy = yield* makeProxy()
       const circular: Record<string, unknown> = { firstName: "Ana" }
       circular["self"] = [circular]
       yield* Effect.gen(function* () {

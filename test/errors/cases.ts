@@ -29,8 +29,10 @@ export interface Case<E = PackageError> {
   readonly origin?: Origin
 }
 
-/** Where no test of this file can go: nothing raises it yet, or another file does. */
-export type Elsewhere = { readonly notYet: string } | { readonly elsewhere: string }
+/** Where no test of this file can go: another file raises it. */
+export interface Elsewhere {
+  readonly elsewhere: string
+}
 
 /** The reasons of an error, or `-` of one that has none. A reason without a row, or a row without one, does not compile. */
 export type Rows<T extends Tag> = {

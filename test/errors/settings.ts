@@ -83,16 +83,35 @@ export const config: Rows<"DsqlConfigError"> = {
       next: /such as arn:aws:iam::111122223333:role\/orders, not "orders"/
     }
   ],
-  InvalidConnectionString: { notYet: "connection strings are not read yet" }
+  InvalidConnectionString: [
+    {
+      when: "a parameter has a slip in it",
+      fails: build(DsqlConfig.layer(`postgresql://${host}/postgres?aplication_name=x`)),
+      facts: { option: "aplication_name" },
+      next: /Did you mean application_name\?/
+    },
+    {
+      when: "it holds a password",
+      fails: build(DsqlConfig.layer(`postgresql://admin:sesame@${host}/postgres`)),
+      facts: { option: "connection string" },
+      next: /token signed with AWS credentials\. Take it out/
+    },
+    {
+      when: "the one in the environment asks for no TLS",
+      fails: build(Layer.provide(DsqlLive, variables([["DSQL_URL", `postgresql://${host}/postgres?sslmode=disable`]]))),
+      facts: { option: "DSQL_URL" },
+      next: /sslmode: must be require, verify-ca or verify-full/
+    }
+  ]
 }
 
 export const region: Rows<"DsqlRegionError"> = {
   Missing: [
     {
       when: "a cluster id comes without a region",
-      fails: Effect.provide(options({ host: id }), variables([])),
+      fails: Effect.zipRight(home(), Effect.provide(options({ host: id }), variables([]))),
       facts: { host: id, region: undefined },
-      next: /set the region option, DSQL_REGION or AWS_REGION/
+      next: /set the region: as option, DSQL_REGION, AWS_REGION, or in the AWS profile/
     }
   ],
   Mismatch: [

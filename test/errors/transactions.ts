@@ -118,7 +118,10 @@ export const local: Rows<"DsqlLocalError"> = {
   ResetFailed: { elsewhere: "test/local/layers.test.ts" },
   MissingPackage: { elsewhere: "test/local/installation.test.ts" },
   UnsupportedPlatform: { elsewhere: "test/local/installation.test.ts" },
-  CannotRun: { elsewhere: "test/local/installation.test.ts" }
+  CannotRun: { elsewhere: "test/local/installation.test.ts" },
+  DataInUse: { elsewhere: "test/local/data.test.ts" },
+  DataUnusable: { elsewhere: "test/local/data.test.ts" },
+  DataIncompatible: { elsewhere: "test/local/data.test.ts" }
 }
 
 export const unscripted: Rows<"DsqlUnscriptedError"> = {
