@@ -34,7 +34,8 @@ export interface Credentials {
 }
 
 /**
- * A credential provider as the AWS SDK has them, `fromTemporaryCredentials(…)` for instance.
+ * A credential provider as the AWS SDK has them, `fromTemporaryCredentials(…)` for instance. What it throws becomes the
+ * `cause` of a `DsqlCredentialsError` and a part of its message, so there must be no secret in it.
  *
  * @since 0.1.0
  * @category models
