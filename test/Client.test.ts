@@ -208,26 +208,6 @@ layer(DsqlLocal.layerLive(), live)("Client", (it) => {
     )
   })
 
-  describe("interruption", () => {
-    it.effect("of a statement ends its backend and touches no other", () =>
-      Effect.gen(function* () {
-        const sql = yield* SqlClient.SqlClient
-        const others = yield* Effect.fork(sql`SELECT pg_sleep(1), 'kept' AS word`)
-        const sleeper = yield* Effect.fork(sql`SELECT pg_sleep(60) /* interrupted */`)
-        const running = sql<{
-          n: number
-        }>`SELECT count(*)::int AS n FROM pg_stat_activity WHERE query LIKE ${"%/* interrupted */"} AND query NOT LIKE ${"%pg_stat_activity%"} AND state = 'active'`
-        const seen = (expected: number) =>
-          running.pipe(Effect.delay("20 millis"), Effect.repeat({ until: ([row]) => row!.n === expected }))
-        yield* seen(1)
-        yield* Fiber.interrupt(sleeper)
-        yield* seen(0)
-        const [row] = yield* Fiber.join(others)
-        assert.strictEqual(row!["word"], "kept")
-      })
-    )
-  })
-
   describe("sessions", () => {
     it.effect("changed by SET or set_config are reset before the next use", () =>
       Effect.gen(function* () {
