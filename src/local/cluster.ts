@@ -9,7 +9,7 @@ import { iamStatements } from "./iamStatements.js"
 import { randomClusterId, randomIdentity } from "./identity.js"
 import { readLogs } from "./logs.js"
 import { requireLocalPackages } from "./packages.js"
-import { makeRunFolder, startPostgres } from "./postgres.js"
+import { runFolder, startPostgres } from "./postgres.js"
 import { findRunAs } from "./runAs.js"
 import { makeServer } from "./server.js"
 import { runSession, type SessionContext } from "./session.js"
@@ -134,7 +134,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
     const kept =
       options.data === undefined ? undefined : await openDataFolder(options.data, options, installation, runAs)
     if (kept !== undefined) endings.push(kept.close)
-    const folder = await makeRunFolder(runAs)
+    const folder = runFolder(runAs)
     const starting = startPostgres(folder, installation, runAs, kept)
     endings.push(async () => (await starting.catch(() => undefined))?.close())
 

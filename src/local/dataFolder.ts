@@ -42,6 +42,9 @@ export interface DataFolder {
 const marker = "effect-dsql.json"
 const authority = "ca.pem"
 
+/** How many seconds a PostgreSQL whose cluster has just died may take to end. */
+const patience = 3
+
 /** Opens the folder of a cluster, or makes one of a folder that is empty or not there. */
 export const openDataFolder = async (
   folder: string,
@@ -53,7 +56,7 @@ export const openDataFolder = async (
   await checkContents(path)
   const file = await attempt(path, "cannot be written to", () => open(join(path, marker), "a+", 0o600))
   try {
-    if (!(await lock(file.fd))) {
+    if (!(await lock(file.fd, patience))) {
       throw new LocalClusterError(
         "DataInUse",
         `${path} is in use by a local cluster that runs. Connect to that one, end it, or take another folder.`

@@ -1,6 +1,4 @@
 import { ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process"
-import { chmodSync, chownSync } from "node:fs"
-import { mkdtemp, rm } from "node:fs/promises"
 import { Socket } from "node:net"
 import type { Readable, Writable } from "node:stream"
 import { tmpdir } from "node:os"
@@ -9,6 +7,7 @@ import { createInterface } from "node:readline"
 import { setTimeout as delay } from "node:timers/promises"
 import { connectBackend } from "./backend.js"
 import { LocalClusterError } from "./errors.js"
+import { randomText } from "./identity.js"
 import { lastLines } from "./logs.js"
 import { type Account, isSharedFolder } from "./runAs.js"
 import { supervisorScript } from "./supervisor.js"
@@ -36,18 +35,19 @@ const socketPathLimit = 103
 
 const socketName = ".s.PGSQL.5432"
 
-/** Makes the folder that holds all a cluster leaves on disk while it runs. */
-export const makeRunFolder = async (runAs: Account | undefined, base = tmpdir()): Promise<string> => {
-  const tooLong = Buffer.byteLength(join(base, "effect-dsql-XXXXXX", socketName)) > socketPathLimit
+/**
+ * A name for the folder that holds all a cluster leaves on disk while it runs. The supervisor makes it, so that there is
+ * never one without somebody who will remove it.
+ */
+export const runFolder = (runAs: Account | undefined, base = tmpdir()): string => {
+  const name = `effect-dsql-${randomText(8)}`
+  const tooLong = Buffer.byteLength(join(base, name, socketName)) > socketPathLimit
   const usable = !tooLong && (runAs === undefined || isSharedFolder(base))
-  const folder = await mkdtemp(join(usable ? base : "/tmp", "effect-dsql-"))
-  chmodSync(folder, 0o700)
-  if (runAs !== undefined) chownSync(folder, runAs.uid, runAs.gid)
-  return folder
+  return join(usable ? base : "/tmp", name)
 }
 
 /**
- * Starts PostgreSQL in `folder`, which is removed when it is closed, or when this process dies. Its data are in there too,
+ * Starts PostgreSQL in `folder`, which is gone when it is closed, or when this process dies. Its data are in there too,
  * unless they are kept elsewhere; these are locked as long as any of its processes lives.
  */
 export const startPostgres = async (
@@ -81,9 +81,11 @@ export const startPostgres = async (
     isRunning = false
     onEnd(failure)
   }
+  let complaint = ""
   createInterface(supervisor.stdout).on("line", (line) => {
-    const code = Number(line.replace("ended ", ""))
-    void lastLines(folder).then((log) => end(endedWith(code, log)))
+    const [, code] = /^ended (\d+)$/.exec(line) ?? []
+    if (code === undefined) complaint += ` ${line}`
+    else void lastLines(folder).then((log) => end(endedWith(Number(code), log)))
   })
   const gone = new Promise<void>((resolve) => {
     const settle = (failure: LocalClusterError): void => {
@@ -92,7 +94,9 @@ export const startPostgres = async (
       resolve()
     }
     supervisor.once("error", (error) => settle(cannotRun("/bin/sh", error.message, error)))
-    supervisor.once("close", () => settle(new LocalClusterError("StartFailed", "The local cluster has ended.")))
+    supervisor.once("close", () =>
+      settle(new LocalClusterError("StartFailed", `The local cluster has ended.${complaint}`))
+    )
   })
 
   const handles = [supervisor, supervisor.stdin, supervisor.stdout]
@@ -117,8 +121,6 @@ export const startPostgres = async (
     }
     supervisor.stdin.destroy()
     await holding(gone)
-    // It went with the supervisor, unless not even that could start.
-    await rm(folder, { recursive: true, force: true })
   }
   /** Waits until it answers; if it does not, `giveUp` comes before the failure. */
   const ready = async (giveUp: () => Promise<void>): Promise<void> => {

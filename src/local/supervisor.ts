@@ -1,6 +1,6 @@
 /**
- * The shell script that stands between us and PostgreSQL. It copies the template unless there are data, runs PostgreSQL as
- * often as it is told to, and removes the run folder in the end. Its standard input is a pipe from us: when that closes,
+ * The shell script that stands between us and PostgreSQL. It makes the run folder, copies the template unless there are
+ * data, runs PostgreSQL as often as it is told to, and removes the run folder in the end. Its standard input is a pipe from us: when that closes,
  * because we are done or because we died of anything, PostgreSQL is told to shut down at once.
  *
  * Arguments: run folder, template data folder, data folder, postgres program, its further arguments.
@@ -11,7 +11,7 @@ export const supervisorScript = `
 folder=$1 template=$2 data=$3 program=$4
 shift 4
 umask 077
-cd / || exit 1
+mkdir "$folder" 2>&1 || exit 1
 exec 4<&0 </dev/null 2>>"$folder/postgres.log"
 # What we report is nobody's business once our parent has died.
 trap '' PIPE

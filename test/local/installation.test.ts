@@ -2,33 +2,37 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import {
   chmodSync,
-  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  utimesSync,
   writeFileSync
 } from "node:fs"
 import { lstat, readlink, realpath, symlink } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { hostname, tmpdir } from "node:os"
-import { join } from "node:path"
-import { fileURLToPath } from "node:url"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { basename, dirname, join } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { copyBinaries, findBinaryPackage, platformPackage } from "../../src/local/binaries.js"
 import { cacheCandidates, cached, isTrusted, openCache } from "../../src/local/cache.js"
 import { localPackages, requireLocalPackages } from "../../src/local/packages.js"
-import { makeRunFolder, startPostgres } from "../../src/local/postgres.js"
+import { runFolder, startPostgres } from "../../src/local/postgres.js"
 import { chooseAccount, findRunAs, isSharedFolder, isTraversable, parsePasswd } from "../../src/local/runAs.js"
 import { prepareInstallation } from "../../src/local/template.js"
+import { eventually } from "./support.js"
 
 let folder: string
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "dsql-installation-"))
+  folder = mkdtempSync(join(tmpdir(), "dsql installation "))
 })
-afterEach(() => rmSync(folder, { recursive: true, force: true }))
+afterEach(() => {
+  vi.unstubAllEnvs()
+  rmSync(folder, { recursive: true, force: true })
+})
 
 const uid = process.getuid?.() ?? 0
 
@@ -156,22 +160,21 @@ describe("the account", () => {
     expect(isTraversable(join(folder, "absent"))).toBe(false)
   })
 
-  it("gets a run folder of its own, with a short name", async () => {
+  it("gets a run folder with a short name, where it may make one", () => {
     const runAs = findRunAs()
     const long = join(folder, "x".repeat(80))
     mkdirSync(long)
-    chmodSync(folder, 0o777)
     chmodSync(long, 0o777)
+    chmodSync(folder, 0o777)
     for (const [base, expected] of [
       [folder, folder],
       [long, "/tmp"]
     ] as const) {
-      const made = await makeRunFolder(runAs, base)
-      expect(made.startsWith(join(expected, "effect-dsql-"))).toBe(true)
-      const status = await lstat(made)
-      expect([status.mode & 0o777, status.uid]).toEqual([0o700, runAs?.uid ?? uid])
-      rmSync(made, { recursive: true })
+      expect(dirname(runFolder(runAs, base))).toBe(expected)
+      expect(basename(runFolder(runAs, base))).toMatch(/^effect-dsql-[a-z2-7]{8}$/)
     }
+    chmodSync(folder, 0o700)
+    expect(dirname(runFolder({ name: "other", uid: 1, gid: 1 }, folder))).toBe("/tmp")
   })
 })
 
@@ -206,25 +209,36 @@ describe("the cache", () => {
     expect(() => openCache(me, [open, link])).toThrow(expect.objectContaining({ reason: "CannotRun" }))
   })
 
-  it("builds an entry once, and of several builders one wins", async () => {
+  it("builds an entry once, however many ask for it", async () => {
     let builds = 0
+    const build = async () => void builds++
+    const entries = await Promise.all([1, 2, 3].map(() => cached(folder, "entry", uid, build)))
+    expect(new Set(entries)).toEqual(new Set([join(folder, "entry")]))
+    await cached(folder, "entry", uid, build)
+    expect(builds).toBe(1)
+    expect(readdirSync(folder).sort()).toEqual(["entry", "lock"])
+  })
+
+  it("is filled by one of several builders, where nothing can be locked", async () => {
+    vi.stubEnv("PATH", folder)
+    let builds = 0
+    let allAreThere = () => {}
+    const together = new Promise<void>((resolve) => (allAreThere = resolve))
     const build = async (target: string) => {
-      builds++
-      writeFileSync(join(target, "file"), String(builds))
-      await new Promise((resolve) => setImmediate(resolve))
+      writeFileSync(join(target, "file"), "whole")
+      if (++builds === 3) allAreThere()
+      await together
     }
     const entries = await Promise.all([1, 2, 3].map(() => cached(folder, "entry", uid, build)))
     expect(new Set(entries)).toEqual(new Set([join(folder, "entry")]))
-    expect(builds).toBe(3)
-    await cached(folder, "entry", uid, build)
-    expect(builds).toBe(3)
-    expect(readdirSync(folder)).toEqual(["entry"])
+    expect(readFileSync(join(folder, "entry/file"), "utf8")).toBe("whole")
+    expect(readdirSync(folder).sort()).toEqual(["entry", "lock"])
   })
 
   it("keeps nothing of a build that failed or whose builder died, and is not held up by it", async () => {
     const broken = () => Promise.reject(new Error("disk full"))
     await expect(cached(folder, "entry", uid, broken)).rejects.toThrow("disk full")
-    expect(readdirSync(folder)).toEqual([])
+    expect(readdirSync(folder)).toEqual(["lock"])
 
     const child = spawn(process.execPath, ["-e", ""])
     await once(child, "exit")
@@ -232,7 +246,23 @@ describe("the cache", () => {
     for (const name of [`build-${hostname()}-${child.pid}-dead`, ...others])
       mkdirSync(join(folder, name, "data"), { recursive: true })
     await cached(folder, "entry", uid, () => Promise.resolve())
-    expect(readdirSync(folder).sort()).toEqual([...others, "entry"].sort())
+    expect(readdirSync(folder).sort()).toEqual([...others, "entry", "lock"].sort())
+  })
+
+  it("forgets what other versions have left, once nobody has used it for a month", async () => {
+    const build = () => Promise.resolve()
+    const age = (name: string, days: number) => {
+      const then = new Date(Date.now() - days * 24 * 60 * 60 * 1000)
+      utimesSync(join(folder, name), then, then)
+    }
+    for (const name of ["one", "two", "three"]) await cached(folder, name, uid, build)
+    age("one", 31)
+    age("two", 31)
+    age("three", 29)
+    age("lock", 31)
+    await cached(folder, "two", uid, build)
+    await cached(folder, "four", uid, build)
+    expect(readdirSync(folder).sort()).toEqual(["four", "lock", "three", "two"])
   })
 
   it("refuses an entry that is not trusted", async () => {
@@ -248,7 +278,7 @@ describe("PostgreSQL", () => {
     const installation = await prepareInstallation(runAs)
     chmodSync(folder, 0o755)
     mkdirSync(join(folder, "no-template"))
-    const run = await makeRunFolder(runAs)
+    const run = runFolder(runAs)
     await expect(
       startPostgres(run, { ...installation, data: join(folder, "no-template") }, runAs)
     ).rejects.toMatchObject({
@@ -258,11 +288,20 @@ describe("PostgreSQL", () => {
     expect(existsSync(run)).toBe(false)
   })
 
+  it("without a folder says so", async () => {
+    const runAs = findRunAs()
+    const installation = await prepareInstallation(runAs)
+    await expect(startPostgres("/nonexistent/run", installation, runAs)).rejects.toMatchObject({
+      reason: "StartFailed",
+      message: expect.stringContaining("/nonexistent/run")
+    })
+  })
+
   it("that cannot be run says so", async () => {
     const runAs = findRunAs()
     const installation = await prepareInstallation(runAs)
     chmodSync(folder, 0o755)
-    const run = await makeRunFolder(runAs)
+    const run = runFolder(runAs)
     await expect(startPostgres(run, { ...installation, bin: folder }, runAs)).rejects.toMatchObject({
       reason: "CannotRun",
       message: expect.stringContaining("glibc")
@@ -271,26 +310,56 @@ describe("PostgreSQL", () => {
   })
 })
 
-describe("a first start", () => {
-  it("of several processes at once, as an ordinary user, fills an empty cache", async () => {
-    // Root is one of the two cases, and that of the other tests.
-    const ids = uid === 0 ? { uid: 65534, gid: 65534 } : {}
-    if (uid === 0) chownSync(folder, 65534, 65534)
-    const program = fileURLToPath(new URL("clusterProcess.ts", import.meta.url))
-    const env = { ...process.env, XDG_CACHE_HOME: folder, HOME: "/nonexistent" }
-    const start = async () => {
-      const child = spawn(process.execPath, ["--import", "tsx", program, "stop"], {
-        env,
-        ...ids,
-        stdio: ["ignore", "pipe", "inherit"]
-      })
-      child.stdout.resume()
-      const [code] = await once(child, "exit")
-      return code as unknown
+describe("an ordinary user", () => {
+  const program = fileURLToPath(new URL("clusterProcess.ts", import.meta.url))
+  const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
+  // Root is one of the two cases, and that of the other tests.
+  const ids = uid === 0 ? { uid: 65534, gid: 65534 } : {}
+
+  const start = (then: string, as: { uid?: number; gid?: number } = ids) => {
+    const child = spawn(process.execPath, ["--import", tsx, program, then], {
+      // Neither a home nor a cache nor a project to write to.
+      env: { PATH: process.env["PATH"], TMPDIR: folder, HOME: "/nonexistent" },
+      cwd: join(folder, "read only"),
+      stdio: ["ignore", "pipe", "inherit"],
+      ...as
+    })
+    let output = ""
+    child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()))
+    return { child, exited: once(child, "exit"), output: () => output }
+  }
+
+  beforeEach(() => {
+    mkdirSync(join(folder, "read only"))
+    chmodSync(join(folder, "read only"), 0o555)
+    chmodSync(folder, 0o1777)
+  })
+
+  it("fills an empty cache once, for ten processes and after a builder that died", async () => {
+    const cache = join(folder, `effect-dsql-${ids.uid ?? uid}`)
+    const builds = new Set<string>()
+    const look = () => {
+      for (const name of existsSync(cache) ? readdirSync(cache) : []) if (name.startsWith("build-")) builds.add(name)
     }
-    expect(await Promise.all([start(), start()])).toEqual([0, 0])
-    const entries = readdirSync(join(folder, "effect-dsql"))
-    expect(entries).toEqual([expect.stringMatching(/^\w+-\w+-16\..*-t[0-9a-f]{8}$/)])
-    expect(await start()).toBe(0)
+    const first = start("stop")
+    await eventually(() => existsSync(cache) && readdirSync(cache).some((name) => name.startsWith("build-")))
+    first.child.kill("SIGKILL")
+    await first.exited
+
+    const timer = setInterval(look, 2)
+    const running = Array.from({ length: 10 }, () => start("stop"))
+    const codes = await Promise.all(running.map(({ exited }) => exited))
+    clearInterval(timer)
+    expect(codes).toEqual(running.map(() => [0, null]))
+    const built = [...builds].filter((name) => !name.startsWith(`build-${hostname()}-${first.child.pid}-`))
+    expect(built).toHaveLength(1)
+    expect(readdirSync(cache).sort()).toEqual([expect.stringMatching(/^\w+-\w+-16\..*-t[0-9a-f]{8}$/), "lock"])
+    expect(readdirSync(folder).filter((name) => name.startsWith("effect-dsql-"))).toEqual([basename(cache)])
+  })
+
+  it.runIf(uid === 0)("without a name is told what PostgreSQL needs", async () => {
+    const { exited, output } = start("stop", { uid: 54321, gid: 54321 })
+    await exited
+    expect(JSON.parse(output())).toMatchObject({ reason: "CannotRun", message: expect.stringContaining("uid 54321") })
   })
 })

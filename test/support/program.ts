@@ -1,6 +1,6 @@
 /** Programs of this checkout run as a person runs them, in a temporary folder of their own that must be empty after. */
 import { spawn } from "node:child_process"
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -14,9 +14,15 @@ export interface Program {
   readonly errors: () => string
   /** Resolves when standard output matches; fails when the program ends first. */
   readonly printed: (pattern: RegExp) => Promise<RegExpExecArray>
+  /** Writes a line to its standard input. */
+  readonly tell: (line: string) => void
   readonly endInput: () => void
   readonly signal: (signal: NodeJS.Signals) => void
+  /** To all of its process group, as a terminal does; only if it is detached. */
+  readonly signalGroup: (signal: NodeJS.Signals) => void
   readonly exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
+  /** The process id of the PostgreSQL whose data are here, or in its temporary folder, if there is one. */
+  readonly postmaster: (data?: string) => string | undefined
   /** What it left behind: files in its temporary folder and processes that mention it. */
   readonly leftovers: () => ReadonlyArray<string>
   readonly cleanUp: () => void
@@ -24,12 +30,14 @@ export interface Program {
 
 export const startProgram = (
   args: ReadonlyArray<string>,
-  environment: Readonly<Record<string, string | undefined>> = {}
+  environment: Readonly<Record<string, string | undefined>> = {},
+  { detached = false }: { readonly detached?: boolean } = {}
 ): Program => {
   const folder = mkdtempSync(join(tmpdir(), "dsql-program-"))
   chmodSync(folder, 0o1777)
   const child = spawn(process.execPath, ["--import", "tsx", ...args], {
     cwd: root,
+    detached,
     env: { ...process.env, TMPDIR: folder, ...environment },
     stdio: ["pipe", "pipe", "pipe"]
   })
@@ -58,9 +66,16 @@ export const startProgram = (
         look()
         exited.then(() => reject(new Error(`ended before it printed ${pattern}: ${output}${errors}`)), reject)
       }),
+    tell: (line) => child.stdin.write(`${line}\n`),
     endInput: () => child.stdin.end(),
     signal: (signal) => child.kill(signal),
+    signalGroup: (signal) => child.pid !== undefined && process.kill(-child.pid, signal),
     exited,
+    postmaster: (data) => {
+      const run = readdirSync(folder).find((name) => name.startsWith("effect-dsql-"))
+      const file = join(data === undefined ? join(folder, run ?? "") : join(data, "postgres"), "data/postmaster.pid")
+      return existsSync(file) ? readFileSync(file, "utf8").split("\n")[0] : undefined
+    },
     leftovers: () => [
       // tsx keeps its cache of compiled files where temporary files go.
       ...readdirSync(folder).filter((name) => !name.startsWith("tsx-")),
