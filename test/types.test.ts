@@ -50,9 +50,15 @@ each("DsqlConfig", DsqlConfig, {
     expectTypeOf<Context.Tag.Service<typeof DsqlConfig.DsqlConfig>>().toEqualTypeOf<DsqlConfig.Resolved>(),
   resolve: () => {
     expectTypeOf(DsqlConfig.resolve).parameters.toEqualTypeOf<
-      [options: DsqlConfig.Options, environmentRegion?: string | undefined]
+      [options: DsqlConfig.Options, regionElsewhere?: string | undefined]
     >()
     expectTypeOf(DsqlConfig.resolve).returns.toEqualTypeOf<Either.Either<DsqlConfig.Resolved, ConfigFailure>>()
+  },
+  fromString: () => {
+    expectTypeOf(DsqlConfig.fromString).parameters.toEqualTypeOf<[text: string]>()
+    expectTypeOf(DsqlConfig.fromString).returns.toEqualTypeOf<
+      Either.Either<DsqlConfig.DataOptions, DsqlErrors.DsqlConfigError>
+    >()
   },
   make: () => {
     expectTypeOf(DsqlConfig.make).parameters.toEqualTypeOf<[options: string | DsqlConfig.Options]>()
@@ -69,6 +75,9 @@ each("DsqlConfig", DsqlConfig, {
     expectTypeOf(
       DsqlConfig.layerConfig({ host: Config.string("HOST"), pool: { max: Config.integer("MAX") } })
     ).toEqualTypeOf<Layer.Layer<DsqlConfig.DsqlConfig, ConfigFailure>>()
+    expectTypeOf(DsqlConfig.layerConfig(Config.string("DATABASE_URL"), {})).toEqualTypeOf<
+      Layer.Layer<DsqlConfig.DsqlConfig, ConfigFailure>
+    >()
     // @ts-expect-error functions stand beside the Config
     void (() => DsqlConfig.layerConfig({ host: Config.string("HOST"), transformQueryNames: (name: string) => name }))
   },
@@ -194,6 +203,7 @@ each("DsqlLayer", DsqlLayer, {
   layerConfig: () => {
     const config = { host: Config.string("HOST") }
     expectTypeOf(DsqlLayer.layerConfig(config)).toEqualTypeOf<Layer.Layer<Client, LayerError>>()
+    expectTypeOf(DsqlLayer.layerConfig(Config.string("DATABASE_URL"))).toEqualTypeOf<Layer.Layer<Client, LayerError>>()
     expectTypeOf(DsqlLayer.layerConfig(config, {}, { credentials: fromVault })).toEqualTypeOf<
       Layer.Layer<Client, LayerError | VaultError, Vault>
     >()
