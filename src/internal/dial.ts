@@ -4,7 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { Socket } from "node:net"
 import type { SecureContext } from "node:tls"
-import * as Pg from "pg"
+import type * as Pg from "pg"
+// @ts-expect-error not from `pg` itself, which has another client in its place where NODE_PG_FORCE_NATIVE is set
+import PgClient from "pg/lib/client.js"
 import type { Resolved } from "../Config.js"
 import { startupOptions } from "../core/settings.js"
 import type { DsqlStatementError } from "../Errors.js"
@@ -75,7 +77,7 @@ const socketTo = (address: string): Socket => {
 }
 
 const makeClient = (config: Resolved, secureContext: SecureContext, token: Redacted.Redacted, socket: Socket) => {
-  const client = new Pg.Client({
+  const client: Pg.Client = new PgClient({
     host: config.host,
     port: config.port,
     user: config.user,
