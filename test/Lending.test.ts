@@ -1,6 +1,6 @@
 import { SqlClient } from "@effect/sql"
 import { assert, layer } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Random, TestClock, TestContext } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Random, Scope, TestClock, TestContext } from "effect"
 import { DsqlErrors } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import { freezable } from "./support/clock.js"
@@ -109,6 +109,63 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
         }
       }).pipe(Effect.provide(clientThrough(proxy)), on)
     })
+  )
+
+  it.scoped("given back with a statement still running are not lent to others", () =>
+    Effect.gen(function* () {
+      const proxy = yield* makeProxy()
+      yield* Effect.gen(function* () {
+        const before = yield* pid
+        const sql = yield* SqlClient.SqlClient
+        const stray = yield* Effect.scoped(
+          Effect.flatMap(sql.reserve, (connection) =>
+            Effect.zipLeft(
+              Effect.forkDaemon(Effect.exit(connection.executeRaw("SELECT pg_sleep(60)", []))),
+              Effect.yieldNow()
+            )
+          )
+        )
+        assert.notStrictEqual(yield* pid, before)
+        assert.strictEqual(failureOf(yield* Fiber.join(stray)).reason, "Closed")
+        yield* until(() => proxy.present() === 1)
+      }).pipe(Effect.provide(clientThrough(proxy, { pool: { max: 1 } })), onTestClock)
+    })
+  )
+
+  it.scoped("whose reset is not answered are given up, and their place is free", () =>
+    Effect.gen(function* () {
+      const proxy = yield* makeProxy()
+      yield* Effect.gen(function* () {
+        const before = yield* pid
+        const sql = yield* SqlClient.SqlClient
+        yield* Effect.scoped(
+          Effect.flatMap(sql.reserve, (connection) =>
+            Effect.zipRight(connection.executeRaw("SET search_path TO leaked", []), proxy.silence)
+          )
+        )
+        const next = yield* Effect.fork(pid)
+        yield* TestClock.adjust("5 seconds")
+        assert.notStrictEqual(yield* Fiber.join(next), before)
+        yield* until(() => proxy.present() === 1)
+      }).pipe(Effect.provide(clientThrough(proxy, { pool: { max: 1 } })), onTestClock)
+    })
+  )
+
+  it.scoped("in the midst of a reset do not keep their layer from closing, wherever that was built", () =>
+    Effect.gen(function* () {
+      const proxy = yield* makeProxy()
+      const scope = yield* Scope.make()
+      let setups = 0
+      const client = clientThrough(proxy, { setup: () => (++setups === 1 ? Effect.void : Effect.never) })
+      const context = yield* Effect.uninterruptible(Layer.buildWithScope(client, scope))
+      yield* Effect.provide(
+        Effect.flatMap(SqlClient.SqlClient, (sql) => sql`SET search_path TO leaked`),
+        context
+      )
+      yield* until(() => setups === 2)
+      yield* Scope.close(scope, Exit.void)
+      yield* until(() => proxy.present() === 0)
+    }).pipe(onTestClock)
   )
 
   it.scoped("live as long as `maxLifetime` and `lifetimeJitter` say, and not all of them equally long", () =>
