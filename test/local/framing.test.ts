@@ -21,7 +21,7 @@ const bytesOf = (list: ReadonlyArray<{ type: string; body: Uint8Array }>): Buffe
   Buffer.concat(list.map(({ type, body }) => frame(type, Buffer.from(body))))
 
 const batchesOf = (chunks: ReadonlyArray<Buffer>, limit = 1_000): Array<Batch> => {
-  const framer = new MessageFramer(clientMessageTypes, limit)
+  const framer = new MessageFramer(clientMessageTypes, () => limit)
   const batcher = new Batcher(limit)
   return chunks.flatMap((chunk) => framer.push(chunk).flatMap((message) => batcher.push(message) ?? []))
 }
@@ -33,7 +33,7 @@ describe("MessageFramer", () => {
   it("gives the same messages however the bytes are split", () => {
     fc.assert(
       fc.property(messages, fc.array(fc.nat(1000), { maxLength: 30 }), (list, places) => {
-        const framer = new MessageFramer(clientMessageTypes, 100)
+        const framer = new MessageFramer(clientMessageTypes, () => 100)
         const found = cut(bytesOf(list), places).flatMap((chunk) => framer.push(chunk))
         expect(found.map(({ type }) => type)).toEqual(list.map(({ type }) => type))
         expect(Buffer.concat(found.map(({ raw }) => raw))).toEqual(bytesOf(list))
@@ -60,7 +60,7 @@ describe("MessageFramer", () => {
   })
 
   it("stops at a type that nobody sends, keeping what came before", () => {
-    const framer = new MessageFramer(clientMessageTypes, 100)
+    const framer = new MessageFramer(clientMessageTypes, () => 100)
     const good = frame("Q", "x\0")
     expect(framer.push(Buffer.concat([good, frame("!", ""), good]))).toHaveLength(1)
     expect(framer.problem).toEqual({ _tag: "InvalidType", type: "!".charCodeAt(0) })
@@ -71,12 +71,12 @@ describe("MessageFramer", () => {
     for (const length of [-1, 0, 3, 101]) {
       const header = Buffer.from("Q0000")
       header.writeInt32BE(length, 1)
-      const framer = new MessageFramer(clientMessageTypes, 100)
+      const framer = new MessageFramer(clientMessageTypes, () => 100)
       expect(framer.push(header)).toEqual([])
       expect(framer.problem).toEqual({ _tag: "InvalidLength" })
     }
     const longest = frame("Q", "x".repeat(96))
-    expect(new MessageFramer(clientMessageTypes, 100).push(longest)).toHaveLength(1)
+    expect(new MessageFramer(clientMessageTypes, () => 100).push(longest)).toHaveLength(1)
   })
 })
 
