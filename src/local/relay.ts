@@ -58,7 +58,7 @@ export const relay = (client: Duplex, backend: Socket, stages: ReadonlyArray<Sta
     const timer = setInterval(() => {
       const before = left
       left = aheadLength + backend.writableLength
-      if (gate.isClosed || (left > 0 && left === before)) client.destroy()
+      if (left > 0 && left === before) client.destroy()
     }, checkInterval).unref()
     client.once("close", () => clearInterval(timer))
   }
@@ -78,6 +78,5 @@ export const relay = (client: Duplex, backend: Socket, stages: ReadonlyArray<Sta
   client.on("data", fromClient).on("drain", flowToClient).once("end", watchOut)
   backend.on("data", toClient).on("drain", toBackend).once("close", closeClient)
   client.once("close", gate.onChange(flow))
-  if (client.readableEnded) client.destroy()
-  else flow()
+  flow()
 }
