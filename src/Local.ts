@@ -22,12 +22,13 @@ import { LocalClusterError } from "./local/errors.js"
 
 /**
  * How the cluster is set up: `port` on 127.0.0.1 (default any free one), `region` (default `us-east-1`), `clusterId`
- * (default 26 random characters).
+ * (default 26 random characters). `cancel` says what a CancelRequest does: nothing by default, as far as is known of the
+ * service, or with `postgres` what PostgreSQL does. Our own client never sends one.
  *
  * @since 0.1.0
  * @category models
  */
-export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId"> {}
+export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId" | "cancel"> {}
 
 /**
  * The local cluster could not be started, or not do what it was told; the message says what to install or change.
