@@ -315,6 +315,20 @@ describe("Pool", () => {
       })
     )
 
+    it.scoped("starts no second replacement where the first still hangs", () =>
+      Effect.gen(function* () {
+        const { make, world } = makeWorld()
+        const pool = yield* make({ max: 5, min: 2 })
+        yield* pool.fill
+        const breaks = pool.use((item) => Effect.sync(() => (item.open = false)))
+        yield* breaks
+        yield* breaks
+        world.gate = yield* Deferred.make<void>()
+        yield* TestClock.adjust("3 minutes")
+        assert.strictEqual(world.dialling, 2)
+      })
+    )
+
     it.scoped("fails nobody who waits with the error of a replacement", () =>
       Effect.gen(function* () {
         const { make, world } = makeWorld()
@@ -498,6 +512,27 @@ describe("Pool", () => {
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual(world.dialling, 0)
       assert.deepStrictEqual(yield* Fiber.join(user), Exit.fail("closed"))
+    })
+  )
+
+  it.effect("destroys what comes while it closes", () =>
+    Effect.gen(function* () {
+      const { make, world } = makeWorld()
+      const closing = yield* Deferred.make<void>()
+      const scope = yield* Scope.make()
+      const pool = yield* Scope.extend(make({ close: () => Deferred.await(closing) }), scope)
+      yield* Effect.fork(pool.use(() => Effect.never))
+      yield* Effect.yieldNow()
+      const gate = (world.gate = yield* Deferred.make<void>())
+      const late = yield* Effect.fork(Effect.exit(pool.use(idOf)))
+      yield* Effect.yieldNow()
+      const closed = yield* Effect.fork(Scope.close(scope, Exit.void))
+      assert.deepStrictEqual(yield* Fiber.join(late), Exit.fail("closed"))
+      yield* Deferred.succeed(gate, undefined)
+      yield* Effect.yieldNow()
+      assert.deepStrictEqual(world.closed, [2])
+      yield* Deferred.succeed(closing, undefined)
+      yield* Fiber.join(closed)
     })
   )
 
