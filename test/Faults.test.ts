@@ -180,8 +180,10 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
         const pid = Effect.map(sql<{ pid: number }>`SELECT pg_backend_pid() AS pid`, ([row]) => row!.pid)
         yield* Effect.flip(sql.unsafe("BEGIN; SELECT 1/0"))
         const first = yield* pid
+        yield* Effect.flip(sql`SELECT 1/0`)
+        assert.strictEqual(yield* pid, first, "a good connection was thrown away after a statement")
         yield* Effect.flip(sql.withTransaction(sql`SELECT 1/0`))
-        assert.strictEqual(yield* pid, first, "a good connection was thrown away")
+        assert.strictEqual(yield* pid, first, "a good connection was thrown away after a transaction")
         yield* Effect.flip(Stream.runDrain(sql`SELECT 1/0`.stream))
         assert.strictEqual(yield* pid, first, "a good connection was thrown away after a stream")
       }).pipe(Effect.provide(clientOf(proxy, {}, connections)))

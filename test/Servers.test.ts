@@ -92,7 +92,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
     })
   )
 
-  it.scoped("does not speak TLS 1.1, even where Node would", () =>
+  it.scoped("does not speak TLS 1.1, even where Node would", ({ skip }) =>
     Effect.gen(function* () {
       const old = { minVersion: "TLSv1", ciphers: "DEFAULT@SECLEVEL=0" } as const
       const server = yield* listenTls({ ...old, maxVersion: "TLSv1.1" }, (socket) => socket.resume())
@@ -106,12 +106,13 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
           ca: server.ca,
           ALPNProtocols: ["postgresql"]
         })
+        willing.on("error", () => resume(Effect.succeed(null)))
         willing.on("secureConnect", () => {
           resume(Effect.succeed(willing.getProtocol()))
           willing.destroy()
         })
       })
-      assert.strictEqual(spoken, "TLSv1.1")
+      if (spoken !== "TLSv1.1") skip("this Node cannot be made to speak TLS 1.1")
       const { DEFAULT_CIPHERS, DEFAULT_MIN_VERSION } = tls
       yield* Effect.acquireRelease(
         Effect.sync(() => Object.assign(tls, { DEFAULT_CIPHERS: old.ciphers, DEFAULT_MIN_VERSION: old.minVersion })),

@@ -217,6 +217,22 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
       })
     )
 
+    it.scoped("when the building of their layer is interrupted", () =>
+      Effect.gen(function* () {
+        const silent = yield* listen((socket) => socket.resume())
+        const proxy = yield* makeProxy()
+        const building = yield* clientThrough(proxy, { port: silent.port, pool: { min: 3 } }).pipe(
+          Layer.build,
+          Effect.scoped,
+          Effect.fork
+        )
+        yield* until(() => silent.present() === 3)
+        const exit = yield* Fiber.interrupt(building)
+        assert(Exit.isFailure(exit) && Cause.isInterruptedOnly(exit.cause))
+        yield* until(() => silent.present() === 0)
+      }).pipe(onTestClock)
+    )
+
     it.scoped("when the layer closes while they are being opened, and who waits is told", () =>
       Effect.gen(function* () {
         const silent = yield* listen((socket) => socket.resume())
