@@ -1,5 +1,5 @@
-import { chownSync, lstatSync } from "node:fs"
-import { type FileHandle, mkdir, open, readdir, readFile, realpath, rm, writeFile } from "node:fs/promises"
+import { chownSync, existsSync, lstatSync } from "node:fs"
+import { type FileHandle, mkdir, open, readdir, readFile, realpath, writeFile } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import type { Certificates } from "./certificates.js"
 import { isTrusted, makePrivateFolder } from "./cache.js"
@@ -52,6 +52,8 @@ export const openDataFolder = async (
   installation: Installation,
   runAs: Account | undefined
 ): Promise<DataFolder> => {
+  // It would be the folder that we happen to be in: an empty variable of a script, say.
+  if (folder.trim() === "") throw unusable(JSON.stringify(folder), "has no name")
   const path = await makeFolder(resolve(folder), runAs)
   await checkContents(path)
   const file = await attempt(path, "cannot be written to", () => open(join(path, marker), "a+", 0o600))
@@ -65,11 +67,9 @@ export const openDataFolder = async (
     const stored = await readStored(path, file)
     const home = join(path, "postgres")
     const data = join(home, "data")
-    if (stored === undefined) await rm(home, { recursive: true, force: true })
-    else {
-      checkSame(path, stored, wanted)
-      await checkVersion(path, data, installation)
-    }
+    if (stored !== undefined) checkSame(path, stored, wanted)
+    // A first start that has died may have come as far as that.
+    if (stored !== undefined || existsSync(data)) await checkVersion(path, data, installation)
     await mkdir(home, { recursive: true, mode: 0o700 })
     if (runAs !== undefined) chownSync(home, runAs.uid, runAs.gid)
     return {
@@ -81,6 +81,8 @@ export const openDataFolder = async (
         await file.appendFile(
           `${JSON.stringify({ ...cluster, databaseVersion, madeBy: packageVersion() }, undefined, 2)}\n`
         )
+        // As durable as the data: without it they would be another cluster's.
+        await file.sync()
       },
       close: () => file.close()
     }

@@ -1,11 +1,11 @@
 import { ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process"
 import { Socket } from "node:net"
-import type { Readable, Writable } from "node:stream"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
+import type { Readable, Writable } from "node:stream"
 import { setTimeout as delay } from "node:timers/promises"
-import { connectBackend } from "./backend.js"
+import { type BackendAnswer, connectBackend } from "./backend.js"
 import { LocalClusterError } from "./errors.js"
 import { randomText } from "./identity.js"
 import { lastLines } from "./logs.js"
@@ -16,10 +16,9 @@ import { cannotRun, idsOf, type Installation, internalUser, keepingSettings, pos
 /** A PostgreSQL that can be reached only through its Unix-domain socket. */
 export interface PostgresServer {
   readonly socketPath: string
-  readonly isRunning: () => boolean
   /** Ends it at once, as a crash would; what was committed stays. */
   readonly stop: () => Promise<void>
-  /** Starts it again after it has ended. Rejects with `LocalClusterError`. */
+  /** Starts it again if it has ended, for whatever reason. Rejects with `LocalClusterError`. */
   readonly start: () => Promise<void>
   /** Ends it for good and resolves when the processes and the folder are gone. */
   readonly close: () => Promise<void>
@@ -133,10 +132,11 @@ export const startPostgres = async (
   await ready(close)
   return {
     socketPath,
-    isRunning: () => isRunning,
     stop,
     start: async () => {
-      if (isRunning) return
+      // It may have died without our having been told as yet.
+      if (isRunning && (await answers(socketPath)) !== "Unavailable") return
+      await stop()
       if (isGone) throw await ended
       isRunning = true
       ended = new Promise((resolve) => (onEnd = resolve))
@@ -155,17 +155,20 @@ const endedWith = (code: number, log: string): LocalClusterError => {
 const waitUntilReady = async (socketPath: string, isRunning: () => boolean): Promise<LocalClusterError | undefined> => {
   const deadline = Date.now() + startTimeout
   while (isRunning() && Date.now() < deadline) {
-    const answer = await connectBackend(socketPath, [
-      ["user", internalUser],
-      ["database", "postgres"]
-    ]).answer
-    if (answer._tag === "Ready") {
-      answer.socket.destroy()
-      return undefined
-    }
+    if ((await answers(socketPath)) === "Ready") return undefined
     await delay(5, undefined, { ref: false })
   }
   return new LocalClusterError("StartFailed", `PostgreSQL did not become ready within ${startTimeout / 1000} s.`)
+}
+
+const answers = async (socketPath: string): Promise<BackendAnswer["_tag"]> => {
+  const { answer, socket } = connectBackend(socketPath, [
+    ["user", internalUser],
+    ["database", "postgres"]
+  ])
+  const { _tag } = await answer
+  socket.destroy()
+  return _tag
 }
 
 /** Whether a handle keeps the process alive. The streams of a child process are sockets, but are not typed so. */

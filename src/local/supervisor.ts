@@ -1,7 +1,7 @@
 /**
  * The shell script that stands between us and PostgreSQL. It makes the run folder, copies the template unless there are
- * data, runs PostgreSQL as often as it is told to, and removes the run folder in the end. Its standard input is a pipe from us: when that closes,
- * because we are done or because we died of anything, PostgreSQL is told to shut down at once.
+ * data, runs PostgreSQL as often as it is told to, and removes the run folder in the end. Its standard input is a pipe from
+ * us: when that closes, because we are done or because we died of anything, PostgreSQL is told to shut down at once.
  *
  * Arguments: run folder, template data folder, data folder, postgres program, its further arguments.
  * Input, line by line: `stop` (at once, as in a crash) or `end` (in good order), and when PostgreSQL has ended `start`.
@@ -11,10 +11,13 @@ export const supervisorScript = `
 folder=$1 template=$2 data=$3 program=$4
 shift 4
 umask 077
-mkdir "$folder" 2>&1 || exit 1
-exec 4<&0 </dev/null 2>>"$folder/postgres.log"
+over=
+server=
+trap 'over=1; [ -z "$server" ] || quit' TERM INT HUP
 # What we report is nobody's business once our parent has died.
 trap '' PIPE
+mkdir "$folder" 2>&1 || exit 1
+exec 4<&0 </dev/null 2>>"$folder/postgres.log"
 # The file is left behind only by a PostgreSQL that could not clean up. It names a segment of shared memory, which outlives
 # everybody; backends may need a moment to notice that they are orphans.
 clean() {
@@ -58,9 +61,6 @@ serve() {
   server=
   clean
 }
-over=
-server=
-trap 'over=1; [ -z "$server" ] || quit' TERM INT HUP
 while [ -z "$over" ]; do
   if prepare; then serve "$@"; else status=1; fi
   echo "ended $status"

@@ -5,7 +5,7 @@ import { dirname } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Cluster, startCluster } from "../../src/local/cluster.js"
 import { processesWith } from "../support/processes.js"
-import { connect, dialTcp, ended, eventually, withClient } from "./support.js"
+import { connect, dialTcp, ended, withClient } from "./support.js"
 
 let cluster: Cluster
 beforeAll(async () => {
@@ -103,18 +103,11 @@ describe("a server that is stopped", () => {
 describe("a server that died by itself", () => {
   it("is brought back with its data", async () => {
     await withClient(cluster, (client) => client.query("CREATE TABLE survived (n int)"))
+    const client = await connect(cluster)
+    const cutOff = ended(client)
     process.kill(postmasterOf(cluster), "SIGKILL")
-    const refused = async () => {
-      const client = await connect(cluster).catch(() => undefined)
-      await client?.end()
-      return client === undefined
-    }
-    await eventually(refused)
-    // Until the supervisor has seen it as well there is nothing to do.
-    await eventually(async () => {
-      await cluster.startServer()
-      return !(await refused())
-    })
+    await cutOff
+    await cluster.startServer()
     await withClient(cluster, (client) => client.query("TABLE survived"))
   })
 })

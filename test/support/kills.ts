@@ -1,25 +1,16 @@
 /** Programs with a local cluster that die in every way, and what they leave behind. */
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { startCluster } from "../../src/local/cluster.js"
 import { eventually, withClient } from "../local/support.js"
+import { startVitest } from "./nestedVitest.js"
 import { type Program, startProgram } from "./program.js"
+import { seeded } from "./random.js"
 
 const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
-
-/** Numbers from 0 to 1 that are the same in every run (mulberry32). */
-const randomFrom = (seed: number) => {
-  let state = seed
-  return (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** How a program dies. Ctrl-C is SIGINT for all processes of its group, as from a terminal. */
 const ways = ["SIGKILL", "SIGTERM", "Ctrl-C", "throw", "exit", "stop"] as const
@@ -38,7 +29,7 @@ export interface Death {
 
 /** As many deaths as wanted, of all kinds in turn, at moments that the seed decides. */
 export const deathsFrom = (seed: number, count: number): ReadonlyArray<Death> => {
-  const random = randomFrom(seed)
+  const random = seeded(seed)
   const all = [...ways, "crash in a test", "Ctrl-C in a test", "Ctrl-C in the command"] as const
   return Array.from({ length: count }, (_, n) => {
     const way = all[n % all.length]!
@@ -59,17 +50,12 @@ const start = ({ way }: Death, environment: Readonly<Record<string, string | und
   const inGroup = { detached: true }
   switch (way) {
     case "crash in a test":
-    case "Ctrl-C in a test": {
-      const vitest = [
-        path("../../node_modules/vitest/vitest.mjs"),
-        "run",
-        "--config",
-        path("../local/kills/vitest.config.ts")
-      ]
-      // What the run around this one has set for its own workers.
-      const ownRun = { VITEST: undefined, VITEST_POOL_ID: undefined, VITEST_WORKER_ID: undefined, NODE_ENV: undefined }
-      return startProgram(vitest, { ...ownRun, DEATH: way === "Ctrl-C in a test" ? "wait" : "kill" }, inGroup)
-    }
+    case "Ctrl-C in a test":
+      return startVitest(
+        path("../local/kills/vitest.config.ts"),
+        { DEATH: way === "Ctrl-C in a test" ? "wait" : "kill" },
+        inGroup
+      )
     case "Ctrl-C in the command":
       return startProgram([path("../../src/cli/main.ts"), "local"], environment, inGroup)
     default:
@@ -93,6 +79,14 @@ const kill = (program: Program, way: Death["way"]): void => {
   }
 }
 
+/** The process id of the PostgreSQL that a program has started, if it has come so far. */
+const postmasterOf = (program: Program, data: string | undefined): string | undefined => {
+  const run = readdirSync(program.folder).find((name) => name.startsWith("effect-dsql-"))
+  const home = data === undefined ? join(program.folder, run ?? "") : join(data, "postgres")
+  const file = join(home, "data/postmaster.pid")
+  return existsSync(file) ? readFileSync(file, "utf8").split("\n")[0] : undefined
+}
+
 /** The segments of shared memory that a process has made, where the system tells. */
 const segmentsOf = (pid: string): number => {
   const list = "/proc/sysvipc/shm"
@@ -111,7 +105,7 @@ export const die = async (death: Death): Promise<number> => {
   try {
     await program.printed(way === "Ctrl-C in the command" ? /PGPASSWORD/ : new RegExp(`^${moment}$`, "m"))
     await delay(after)
-    const postmaster = program.postmaster(data)
+    const postmaster = postmasterOf(program, data)
     kill(program, way)
     await program.exited
     const died = performance.now()

@@ -1,6 +1,6 @@
 /** Programs of this checkout run as a person runs them, in a temporary folder of their own that must be empty after. */
 import { spawn } from "node:child_process"
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -9,6 +9,8 @@ import { processesWith } from "./processes.js"
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
 export interface Program {
+  /** Its temporary folder. */
+  readonly folder: string
   /** What it has printed so far. */
   readonly output: () => string
   readonly errors: () => string
@@ -21,8 +23,6 @@ export interface Program {
   /** To all of its process group, as a terminal does; only if it is detached. */
   readonly signalGroup: (signal: NodeJS.Signals) => void
   readonly exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
-  /** The process id of the PostgreSQL whose data are here, or in its temporary folder, if there is one. */
-  readonly postmaster: (data?: string) => string | undefined
   /** What it left behind: files in its temporary folder and processes that mention it. */
   readonly leftovers: () => ReadonlyArray<string>
   readonly cleanUp: () => void
@@ -54,6 +54,7 @@ export const startProgram = (
     child.once("close", (code, signal) => resolve({ code, signal }))
   })
   return {
+    folder,
     output: () => output,
     errors: () => errors,
     printed: (pattern) =>
@@ -71,11 +72,6 @@ export const startProgram = (
     signal: (signal) => child.kill(signal),
     signalGroup: (signal) => child.pid !== undefined && process.kill(-child.pid, signal),
     exited,
-    postmaster: (data) => {
-      const run = readdirSync(folder).find((name) => name.startsWith("effect-dsql-"))
-      const file = join(data === undefined ? join(folder, run ?? "") : join(data, "postgres"), "data/postmaster.pid")
-      return existsSync(file) ? readFileSync(file, "utf8").split("\n")[0] : undefined
-    },
     leftovers: () => [
       // tsx keeps its cache of compiled files where temporary files go.
       ...readdirSync(folder).filter((name) => !name.startsWith("tsx-")),
