@@ -1,9 +1,10 @@
 import type { Message } from "./framing.js"
 
 /**
- * What ended a batch. `Limit`: it grew too long and is passed on in parts. `Invalid`: what follows cannot be read.
+ * What ended a batch. `Limit`: it grew too long and is passed on in parts. `Broken`: nothing follows, or what cannot be
+ * read.
  */
-export type BatchEnd = "Query" | "FunctionCall" | "Sync" | "Flush" | "Copy" | "Terminate" | "Limit" | "Invalid"
+export type BatchEnd = "Query" | "FunctionCall" | "Sync" | "Flush" | "Copy" | "Terminate" | "Limit" | "Broken"
 
 /** The messages a client sends before it waits for an answer: what is judged, and forwarded, together. */
 export interface Batch {
@@ -52,7 +53,7 @@ export class Batcher {
 
   /** What was pushed and is not complete yet; perhaps nothing. */
   rest(): Batch {
-    return this.#take("Invalid")
+    return this.#take("Broken")
   }
 
   #take(end: BatchEnd): Batch {

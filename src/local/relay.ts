@@ -38,7 +38,9 @@ export const relay = (client: Duplex, backend: Socket, stages: ReadonlyArray<Sta
       for (const slice of requests.push(chunk)) backend.write(slice)
       backend.uncork()
     }
-    if (client.readableEnded && ahead.length === 0) backend.end()
+    if (client.readableEnded && ahead.length === 0 && !backend.writableEnded) {
+      backend.end(Buffer.concat(requests.end()))
+    }
     if (aheadLength < readAhead) client.resume()
     else client.pause()
   }

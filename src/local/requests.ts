@@ -48,6 +48,14 @@ export class RequestStream {
     return joinAdjacent(slices)
   }
 
+  /** What still goes on when the client has said all: what it has sent without waiting for an answer. */
+  end(): Array<Buffer> {
+    const slices: Array<Buffer> = []
+    if (!this.#isOver) this.#judge(this.#batcher.rest(), slices)
+    this.#isOver = true
+    return slices
+  }
+
   #judge(batch: Batch, slices: Array<Buffer>): void {
     for (const { raw } of this.#stages.reduce((rest, stage) => stage.onBatch(rest), batch).messages) slices.push(raw)
   }
