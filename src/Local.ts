@@ -35,6 +35,9 @@ export {
  * that is in use (`DataInUse`), holds something else or is open to others (`DataUnusable`), or is of another version
  * (`DataIncompatible`) is refused and stays as it is.
  *
+ * `cancel` says what a CancelRequest does: nothing by default, as far as is known of the service, or with `postgres` what
+ * PostgreSQL does. Our own client never sends one.
+ *
  * @example
  * ```ts
  * import { DsqlLocal } from "effect-dsql/Local"
@@ -45,7 +48,7 @@ export {
  * @since 0.1.0
  * @category models
  */
-export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId" | "data"> {}
+export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId" | "data" | "cancel"> {}
 
 /** Imported late, so that this module can be loaded without the optional peers. */
 const start = (options: LocalOptions) =>

@@ -68,7 +68,7 @@ export const makeClient = async (cluster: Cluster, options: ClientOptions = {}):
 }
 
 /** A socket that goes to the cluster, whatever host it is told to connect to. */
-const dialling = (cluster: Cluster): Socket => {
+export const dialling = (cluster: Cluster): Socket => {
   const socket = new Socket()
   const dial = socket.connect.bind(socket)
   socket.connect = () => dial(cluster.port, cluster.hostaddr)
@@ -126,7 +126,7 @@ export const eventually = async (check: () => boolean | Promise<boolean>, within
 /** The messages a server sends, one after the other; it ends when the server closes. */
 export class Incoming {
   readonly #socket: Duplex
-  readonly #framer = new MessageFramer("123CDEGHIKNRSTVWZcdnstv", 1 << 30)
+  readonly #framer = new MessageFramer("123CDEGHIKNRSTVWZcdnstv", () => 1 << 30)
   #queue: Array<Message> = []
   #closed = false
 
