@@ -69,6 +69,8 @@ describe("effect-dsql token", () => {
       ["Action", "X-Amz-Expires"].map((name) => parametersOf(given).get(name)),
       ["DbConnect", "60"]
     )
+    const url = `postgres://orders@${cluster.endpoint}/postgres`
+    assert.strictEqual(parametersOf(await printed({ DSQL_URL: url })).get("Action"), "DbConnect")
     const fromEnvironment = await printed(variables)
     assert.isTrue(fromEnvironment.startsWith(`${variables.DSQL_HOST}.dsql.eu-west-1.on.aws/?`))
     assert.deepStrictEqual(
@@ -89,15 +91,16 @@ describe("effect-dsql token", () => {
   })
 
   it("fails with one line on standard error, in the words of the library", async () => {
-    const messageOf = (options: DsqlConfig.Options) =>
-      Effect.runSync(
-        Effect.flip(Effect.withConfigProvider(DsqlConfig.make(options), ConfigProvider.fromMap(new Map())))
-      ).message
+    const messageOf = async (options: DsqlConfig.Options) => {
+      const nothing = ConfigProvider.fromMap(new Map([["HOME", commands.folder]]))
+      return (await Effect.runPromise(Effect.flip(Effect.withConfigProvider(DsqlConfig.make(options), nothing))))
+        .message
+    }
     const { clusterId, endpoint } = cluster
     const failures = [
-      [{}, ["--host", clusterId], messageOf({ host: clusterId })],
-      [{}, ["--host", "localhost"], messageOf({ host: "localhost" })],
-      [{}, ["--host", endpoint, "--region", "eu-west-1"], messageOf({ host: endpoint, region: "eu-west-1" })],
+      [{}, ["--host", clusterId], await messageOf({ host: clusterId })],
+      [{}, ["--host", "localhost"], await messageOf({ host: "localhost" })],
+      [{}, ["--host", endpoint, "--region", "eu-west-1"], await messageOf({ host: endpoint, region: "eu-west-1" })],
       [{}, [], "DSQL_HOST: is not set."],
       [{}, ["--host", endpoint, "--profile", "absent"], "absent"],
       [{ AWS_ACCESS_KEY_ID: undefined }, ["--host", endpoint], "No AWS credentials found"]

@@ -67,7 +67,7 @@ export DSQL_PORT=${shellWord(String(port))}
 export DSQL_SSLROOTCERT=${shellWord(caFile)}
 export AWS_ACCESS_KEY_ID=${shellWord(credentials.accessKeyId)}
 export AWS_SECRET_ACCESS_KEY=${shellWord(Redacted.value(credentials.secretAccessKey))}
-unset AWS_SESSION_TOKEN AWS_PROFILE DSQL_PROFILE DSQL_REGION DSQL_USER DSQL_DATABASE
+unset AWS_SESSION_TOKEN AWS_PROFILE DSQL_URL DSQL_PROFILE DSQL_REGION DSQL_USER DSQL_DATABASE
 
 For psql (the token is valid for 7 days):
 
