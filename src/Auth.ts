@@ -34,7 +34,8 @@ export interface Credentials {
 }
 
 /**
- * A credential provider as the AWS SDK has them, `fromTemporaryCredentials(…)` for instance.
+ * A credential provider as the AWS SDK has them, `fromTemporaryCredentials(…)` for instance. What it throws becomes the
+ * `cause` of a `DsqlCredentialsError` and a part of its message, so there must be no secret in it.
  *
  * @since 0.1.0
  * @category models
@@ -83,12 +84,14 @@ export class DsqlToken extends Context.Tag("effect-dsql/DsqlToken")<
  * Credentials from any provider of the AWS SDK, or from a function of yours.
  *
  * @example
+ * ```ts
  * import { fromTemporaryCredentials } from "@aws-sdk/credential-providers"
  * import { DsqlAuth } from "effect-dsql"
  *
  * export const Assumed = DsqlAuth.layerProvider(
  *   fromTemporaryCredentials({ params: { RoleArn: "arn:aws:iam::111122223333:role/orders" } })
  * )
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -157,6 +160,7 @@ export interface AssumedRole<E = never, R = never> {
  * wrong `roleArn` or `duration` fails here.
  *
  * @example
+ * ```ts
  * import { DsqlAuth, DsqlLayer } from "effect-dsql"
  *
  * export const Orders = DsqlLayer.layer("abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws", {
@@ -165,6 +169,7 @@ export interface AssumedRole<E = never, R = never> {
  *     base: DsqlAuth.layerProfile("ops")
  *   })
  * })
+ * ```
  *
  * @since 0.1.0
  * @category layers

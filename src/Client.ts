@@ -2,6 +2,10 @@
  * The `SqlClient` and `PgClient` of `@effect/sql`, over our connections. Interrupting a statement destroys its connection;
  * nothing is cancelled through another one, since DSQL offers no cancel.
  *
+ * A session that was changed, by `SET` or `set_config` in whatever statement, is reset before it is lent anew, which costs
+ * one round trip (and the `setup`); what ends with its transaction, `SET LOCAL`, costs none. Only a change that a function
+ * of your own makes cannot be seen from here: let it be `SET LOCAL`, or `set_config(…, true)`.
+ *
  * @since 0.1.0
  */
 import * as Reactivity from "@effect/experimental/Reactivity"

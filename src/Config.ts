@@ -6,17 +6,17 @@
  */
 import type { SqlError } from "@effect/sql/SqlError"
 import type { Constructor } from "@effect/sql/Statement"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import type { CustomTypesConfig } from "pg"
 import type { DsqlConfigError, DsqlRegionError } from "./Errors.js"
-import { applicationName, duration, hostaddr, integer, target, text, tls, tokenDuration } from "./internal/checks.js"
-import { integerVariable, read, regionVariables, textVariable, variable } from "./internal/variables.js"
+import { readConnectionString } from "./internal/connectionParameters.js"
+import { environment as environmentVariables } from "./internal/environment.js"
+import * as resolving from "./internal/resolve.js"
 
 /**
  * TLS is always on and always verified (at least TLS 1.2); this only says how it starts and whom to trust.
@@ -194,110 +194,65 @@ export interface Resolved extends FunctionOptions {
 export class DsqlConfig extends Context.Tag("effect-dsql/DsqlConfig")<DsqlConfig, Resolved>() {}
 
 /**
- * Validates options and fills in the defaults. `environmentRegion` is asked only for a bare cluster id without `region`.
+ * Validates options and fills in the defaults. Pure: nothing but the options is looked at, and `regionElsewhere` only for a
+ * bare cluster id without `region`.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const resolve = (
   options: Options,
-  environmentRegion?: string | undefined
-): Either.Either<Resolved, DsqlConfigError | DsqlRegionError> =>
-  Either.gen(function* () {
-    const { clusterId, host, region } = yield* target(options, environmentRegion)
-    const { setup, spanAttributes, transformJson, transformQueryNames, transformResultNames, types } = options
-    const max = yield* integer("pool.max", options.pool?.max ?? 10, 1, 10_000)
-    return {
-      host,
-      clusterId,
-      region,
-      address: options.hostaddr === undefined ? host : yield* hostaddr(options.hostaddr),
-      port: yield* integer("port", options.port ?? 5432, 1, 65535),
-      user: yield* text("user", options.user ?? "admin"),
-      database: yield* text("database", options.database ?? "postgres"),
-      profile: options.profile,
-      tokenDuration: yield* tokenDuration(options.tokenDuration),
-      applicationName: yield* applicationName(options.applicationName),
-      tls: yield* tls(options.tls),
-      pool: {
-        max,
-        min: yield* integer("pool.min", options.pool?.min ?? 0, 0, max),
-        idleTimeout: yield* duration("pool.idleTimeout", options.pool?.idleTimeout, "10 minutes", {
-          least: "1 second",
-          most: "1 hour"
-        }),
-        maxLifetime: yield* duration("pool.maxLifetime", options.pool?.maxLifetime, "55 minutes", {
-          least: "1 second",
-          most: "59 minutes"
-        }),
-        lifetimeJitter: options.pool?.lifetimeJitter ?? 0.1,
-        acquireTimeout: yield* duration("pool.acquireTimeout", options.pool?.acquireTimeout, "30 seconds", {
-          least: "1 millis",
-          most: "1 hour"
-        }),
-        connectTimeout: yield* duration("pool.connectTimeout", options.pool?.connectTimeout, "10 seconds", {
-          least: "1 millis",
-          most: "1 hour"
-        }),
-        connectRate: yield* integer("pool.connectRate", options.pool?.connectRate ?? 100, 1, 1000)
-      },
-      keepAlive: yield* duration("keepAlive", options.keepAlive, "30 seconds", { least: "1 second", most: "1 hour" }),
-      session: options.session ?? {},
-      lazy: options.lazy ?? false,
-      transformJson,
-      transformQueryNames,
-      transformResultNames,
-      spanAttributes,
-      setup,
-      types
-    }
-  })
+  regionElsewhere?: string | undefined
+): Either.Either<Resolved, DsqlConfigError | DsqlRegionError> => resolving.resolve(options, regionElsewhere)
 
 /**
- * A {@link Resolved} configuration from options, or from just the host or cluster id.
+ * What a connection string says, as options: to add others to it, or to take some of them back. It is a host, a cluster id,
+ * or `postgresql://[user@]host[:port]/[database]?…` (`postgres://` as well), read by the rules of libpq. The parameters are
+ * `user`, `dbname`, `region`, `profile`, `token_duration_secs` (or `tokenDurationSecs`), `hostaddr`, `host`, `port`,
+ * `application_name`, `sslmode` (`require`, `verify-ca` or `verify-full`, all the same here), `sslrootcert` (a file, or
+ * `system`), `sslnegotiation`, `connect_timeout` and `keepalives_idle` (seconds), and `options` (`-c name=value`). Any other
+ * fails, and so does a password: a cluster takes none.
+ *
+ * @example
+ * ```ts
+ * import { Either } from "effect"
+ * import { DsqlConfig, DsqlLayer } from "effect-dsql"
+ *
+ * export const fromUrl = (url: string) =>
+ *   Either.map(DsqlConfig.fromString(url), (options) => DsqlLayer.layer({ ...options, pool: { max: 20 } }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromString = (text: string): Either.Either<DataOptions, DsqlConfigError> =>
+  Either.map(readConnectionString(text), ({ options }) => ({ ...options, host: options.host ?? "" }))
+
+/**
+ * A {@link Resolved} configuration from options, or from a string as {@link fromString} reads it. For a bare cluster id
+ * without a region it looks at `AWS_REGION`, `AWS_DEFAULT_REGION` and then at the region of the profile in the AWS config
+ * files: the `profile` option, `AWS_PROFILE` or `default`.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (options: string | Options): Effect.Effect<Resolved, DsqlConfigError | DsqlRegionError> =>
-  Effect.flatMap(read(regionVariables), (region) =>
-    resolve(typeof options === "string" ? { host: options } : options, region)
-  )
+  resolving.make(options)
 
 /**
- * The environment that `DsqlLive` reads, through whatever `ConfigProvider` is in place: `DSQL_HOST`, `DSQL_HOSTADDR`,
- * `DSQL_PORT`, `DSQL_USER`, `DSQL_DATABASE`, `DSQL_REGION`, `DSQL_PROFILE`, `DSQL_TOKEN_DURATION`,
- * `DSQL_APPLICATION_NAME`, `DSQL_SSLROOTCERT`, `DSQL_SSLNEGOTIATION`, `DSQL_POOL_MAX`. Only `DSQL_HOST` is required.
+ * The environment that `DsqlLive` reads, through whatever `ConfigProvider` is in place. Every option that is plain data has
+ * a variable: `DSQL_` and its name (`DSQL_POOL_MAX_LIFETIME` is `pool.maxLifetime`), but for `DSQL_SSLROOTCERT`
+ * (`tls.caFile`), `DSQL_SSLNEGOTIATION` (`tls.negotiation`) and `DSQL_OPTIONS` (`session`, written `-c name=value`).
+ * `DSQL_URL` is a connection string; variables of their own go before what it says. The host may also be called
+ * `CLUSTER_ENDPOINT`, as in AWS's samples. Only the host is required.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const environment: Config.Config<DataOptions> = Config.all({
-  host: Config.nonEmptyString("HOST"),
-  hostaddr: textVariable("HOSTADDR"),
-  port: integerVariable("PORT"),
-  user: textVariable("USER"),
-  database: textVariable("DATABASE"),
-  region: textVariable("REGION"),
-  profile: textVariable("PROFILE"),
-  tokenDuration: variable("TOKEN_DURATION", 'a duration such as "15 minutes"', (text) => Duration.decodeUnknown(text)),
-  applicationName: textVariable("APPLICATION_NAME"),
-  caFile: textVariable("SSLROOTCERT"),
-  negotiation: variable("SSLNEGOTIATION", "direct or postgres", (text) =>
-    text === "direct" || text === "postgres" ? Option.some(text) : Option.none()
-  ),
-  max: integerVariable("POOL_MAX")
-}).pipe(
-  Config.nested("DSQL"),
-  Config.map(({ caFile, max, negotiation, ...options }) => ({
-    ...options,
-    tls: { caFile, negotiation },
-    pool: { max }
-  }))
-)
+export const environment: Config.Config<DataOptions> = environmentVariables
 
 /**
- * From options, or from just the host or cluster id.
+ * From options, or from a string as {@link fromString} reads it.
  *
  * @since 0.1.0
  * @category layers
@@ -306,19 +261,16 @@ export const layer = (options: string | Options): Layer.Layer<DsqlConfig, DsqlCo
   Layer.effect(DsqlConfig, make(options))
 
 /**
- * From an Effect `Config` for each option; functions are passed plainly, beside it.
+ * From an Effect `Config` for each option, or for a connection string; functions are passed plainly, beside it.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerConfig = (
-  config: Config.Config.Wrap<DataOptions>,
+  config: Config.Config<string> | Config.Config.Wrap<DataOptions>,
   functions: FunctionOptions = {}
 ): Layer.Layer<DsqlConfig, DsqlConfigError | DsqlRegionError> =>
-  Layer.effect(
-    DsqlConfig,
-    Effect.flatMap(read(Config.unwrap(config)), (options) => make({ ...options, ...functions }))
-  )
+  Layer.effect(DsqlConfig, resolving.fromConfig(config, functions))
 
 /**
  * From the {@link environment}.
@@ -326,4 +278,7 @@ export const layerConfig = (
  * @since 0.1.0
  * @category layers
  */
-export const layerEnvironment: Layer.Layer<DsqlConfig, DsqlConfigError | DsqlRegionError> = layerConfig(environment)
+export const layerEnvironment: Layer.Layer<DsqlConfig, DsqlConfigError | DsqlRegionError> = Layer.effect(
+  DsqlConfig,
+  resolving.fromEnvironment
+)

@@ -40,19 +40,24 @@ export class DsqlConnection extends Context.Tag("effect-dsql/DsqlConnection")<
   }
 >() {}
 
-const readCa = ({ ca, caFile }: Resolved["tls"]): Effect.Effect<string | undefined, DsqlConfigError> =>
-  caFile === undefined
+const caError = ({ caFile }: Resolved["tls"], detail: string, cause: unknown) =>
+  new DsqlConfigError({
+    reason: "InvalidOption",
+    option: caFile === undefined ? "tls.ca" : "tls.caFile (DSQL_SSLROOTCERT)",
+    detail,
+    cause
+  })
+
+const readCa = (tls: Resolved["tls"]): Effect.Effect<string | undefined, DsqlConfigError> => {
+  const { ca, caFile } = tls
+  return caFile === undefined
     ? Effect.succeed(ca)
     : Effect.tryPromise({
         try: () => readFile(caFile, "utf8"),
         catch: (cause) =>
-          new DsqlConfigError({
-            reason: "InvalidOption",
-            option: "tls.caFile (DSQL_SSLROOTCERT)",
-            detail: `cannot read ${caFile}; if it came from a local cluster, that cluster has ended`,
-            cause
-          })
+          caError(tls, `cannot read ${caFile}; if it came from a local cluster, that cluster has ended`, cause)
       })
+}
 
 /** OpenSSL passes over what is no certificate. */
 const assertCertificate = (ca: string | undefined) => (ca === undefined ? undefined : new X509Certificate(ca))
@@ -66,12 +71,11 @@ const secureContextFor = (tls: Resolved["tls"]) =>
         return createSecureContext({ ca, minVersion: "TLSv1.2" })
       },
       catch: (cause) =>
-        new DsqlConfigError({
-          reason: "InvalidOption",
-          option: tls.caFile === undefined ? "tls.ca" : "tls.caFile",
-          detail: "holds no PEM certificate",
+        caError(
+          tls,
+          `${tls.caFile ?? "the text"} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)`,
           cause
-        })
+        )
     })
   )
 

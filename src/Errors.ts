@@ -1,6 +1,7 @@
 /**
  * Every error of this package, each a `Data.TaggedError` that carries the facts as fields and says in its `message` what
- * to do next. The `SqlError` of `@effect/sql` always has one of them as its `cause`; {@link refine} lifts it out.
+ * to do next. `cause` is the original: what the driver, the AWS SDK or Node raised, where there is such. The `SqlError` of
+ * `@effect/sql` always has one of them as its `cause`; {@link refine} lifts it out.
  *
  * @since 0.1.0
  */
@@ -12,10 +13,10 @@ import type {
   ConflictReason,
   ConstraintReason,
   LimitReason,
-  ServerConnectionReason,
   ServerError
 } from "./core/serverError.js"
 import { judge } from "./core/serverError.js"
+import * as advice from "./internal/advice.js"
 
 export type {
   AuthenticationReason,
@@ -25,9 +26,9 @@ export type {
   ServerError
 } from "./core/serverError.js"
 
-/** What a foreign error says; none of those that come here holds a secret. */
+/** What the original says: Node's, the driver's and the AWS SDK's words, and those of a provider that a user has written. */
 const detailOf = (cause: unknown): string =>
-  cause instanceof Error && cause.message !== "" ? `: ${cause.message}` : ""
+  cause instanceof Error ? (cause.message === "" ? detailOf(cause.cause) : `: ${cause.message}`) : ""
 
 /**
  * Settings that cannot be right; found before anything is dialled. `option` is the option or environment variable.
@@ -42,7 +43,7 @@ export class DsqlConfigError extends Data.TaggedError("DsqlConfigError")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `${this.option}: ${this.detail}`
+    return `${this.option}: ${this.detail}${detailOf(this.cause)}`
   }
 }
 
@@ -61,42 +62,32 @@ export class DsqlRegionError extends Data.TaggedError("DsqlRegionError")<{
 }> {
   override get message(): string {
     return this.reason === "Missing"
-      ? `No region for cluster ${this.host}: give the full endpoint as host, or set the region option, DSQL_REGION or AWS_REGION.`
-      : `The region ${this.region} contradicts the host ${this.host}, which is in ${this.hostRegion}: drop the region option, or correct one of the two.`
+      ? `No region for cluster ${this.host}: give the full endpoint as host, or set the region: as option, DSQL_REGION, AWS_REGION, or in the AWS profile (aws configure set region).`
+      : `The region ${this.region} contradicts the host ${this.host}, which is in ${this.hostRegion}: drop the region (option or DSQL_REGION), or correct one of the two.`
   }
 }
 
-const credentialsAdvice = {
-  NotFound:
-    "No AWS credentials found: log in (for instance `aws sso login`), set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, check AWS_PROFILE if it is set, or pass a credentials layer",
-  Expired: "The AWS credentials have expired: renew them where they come from",
-  ProfileNotFound:
-    "The AWS profile was not found or holds no credentials: look at ~/.aws/config and ~/.aws/credentials (or where AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE point); `aws configure list-profiles` tells which there are",
-  AccessDenied:
-    "AWS refused to give credentials: for a role, allow sts:AssumeRole on it to whoever asks, and let its trust policy name them (and the external ID, if it demands one); for SSO, check that the account and role are assigned to you",
-  ProviderFailed: "The AWS credential provider failed"
-} as const
-
 /**
  * The credential provider gave nothing usable. `profile` is the profile at fault, where there is one; `command` is what to
- * run before trying again, where that is known.
+ * run before trying again, where that is known. `cause` is what the provider threw, as it is; its text becomes a part of
+ * the message, so a provider of yours must not put a secret into its errors.
  *
  * @since 0.1.0
  * @category errors
  */
 export class DsqlCredentialsError extends Data.TaggedError("DsqlCredentialsError")<{
-  readonly reason: keyof typeof credentialsAdvice
+  readonly reason: "NotFound" | "Expired" | "ProfileNotFound" | "AccessDenied" | "ProviderFailed"
   readonly profile?: string | undefined
   readonly command?: string | undefined
   readonly cause?: unknown
 }> {
   override get message(): string {
-    const advice =
+    const next =
       this.command === undefined
-        ? credentialsAdvice[this.reason]
+        ? advice.credentials[this.reason]
         : `The AWS login has expired or is missing: run \`${this.command}\``
     const profile = this.profile === undefined ? "" : ` (profile ${this.profile})`
-    return advice + profile + detailOf(this.cause)
+    return next + profile + detailOf(this.cause)
   }
 }
 
@@ -112,17 +103,8 @@ export class DsqlTokenError extends Data.TaggedError("DsqlTokenError")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `Signing a token for ${this.host} failed: check that @aws-sdk/dsql-signer is installed and the credentials are complete.`
+    return `Signing a token for ${this.host} failed; check that the credentials are complete and @aws-sdk/dsql-signer is installed${detailOf(this.cause)}`
   }
-}
-
-const authenticationAdvice: Readonly<Record<AuthenticationReason, string>> = {
-  AccessDenied:
-    "check the cluster's name, that the credentials are right and whole (AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN) and of the cluster's account, and that their policy allows dsql:DbConnectAdmin (user admin) or dsql:DbConnect (other users) on it",
-  SignatureExpired: "check this machine's clock, and that the token duration is not shorter than a login takes",
-  WrongUserForAction: "the token's action must be DbConnectAdmin for user admin and DbConnect for every other user",
-  UnknownRole: "create the role with LOGIN and map it: AWS IAM GRANT <role> TO '<iam arn>'",
-  Other: "see what the server said"
 }
 
 /**
@@ -141,8 +123,8 @@ export class DsqlAuthenticationError extends Data.TaggedError("DsqlAuthenticatio
   readonly cause?: unknown
 }> {
   override get message(): string {
-    const said = this.hint ?? (this.cause instanceof Error ? this.cause.message : this.sqlState)
-    return `${this.host} (${this.address}) refused the login of ${this.user} (${said}): ${authenticationAdvice[this.reason]}.`
+    const why = this.hint ?? (this.cause instanceof Error ? this.cause.message : this.sqlState)
+    return `${this.host} (${this.address}) refused the login of ${this.user} (${why}): ${advice.authentication[this.reason]}.`
   }
 
   /** Only an expired signature heals by itself, with the next token. */
@@ -151,33 +133,27 @@ export class DsqlAuthenticationError extends Data.TaggedError("DsqlAuthenticatio
   }
 }
 
-const connectionAdvice = {
-  Dns: "the name cannot be resolved; check the cluster id and region, or give the address to dial as hostaddr",
-  Refused: "nothing answers there; check hostaddr, port, routes and security groups",
-  Tls: "no verified TLS connection; check that host and region are right, and that the certificate's authority is trusted (tls.ca, DSQL_SSLROOTCERT)",
-  ConnectTimeout: "no login within pool.connectTimeout; check network and security groups",
-  AcquireTimeout:
-    "no connection came free or could be opened within pool.acquireTimeout; raise pool.max, shorten transactions, or look at why connections cannot be opened",
-  TooManyConnections: "the cluster has too many open connections; lower pool.max or the number of processes",
-  RateExceeded: "the cluster's connect rate is exceeded; retry with backoff",
-  ClusterWaking: "the cluster was inactive and is waking up; retry with backoff",
-  Closed: "the connection was lost",
-  PoolClosed: "the layer that this client belongs to has been closed; keep it open as long as it is used",
-  Other: "the connection failed"
-} as const
-
 /**
  * Why a connection could not be had, or was lost.
  *
  * @since 0.1.0
  * @category models
  */
-export type ConnectionReason = ServerConnectionReason | keyof typeof connectionAdvice
+export type ConnectionReason =
+  | "Dns"
+  | "Refused"
+  | "Tls"
+  | "ConnectTimeout"
+  | "AcquireTimeout"
+  | "TooManyConnections"
+  | "RateExceeded"
+  | "ClusterWaking"
+  | "Closed"
+  | "PoolClosed"
+  | "Other"
 
 /** What trying again does not mend. */
 const lastingReasons: ReadonlySet<ConnectionReason> = new Set(["Tls", "PoolClosed", "Other"])
-
-const lookFirst = "; a statement was under way, so look whether it took effect before you run it again"
 
 /**
  * Could not connect, or lost the connection outside COMMIT. `host` is the cluster, `address` what was dialled for it.
@@ -195,8 +171,9 @@ export class DsqlConnectionError extends Data.TaggedError("DsqlConnectionError")
   readonly cause?: unknown
 }> {
   override get message(): string {
-    const advice = connectionAdvice[this.reason] + (this.outcomeUnknown === true ? lookFirst : "")
-    return `Connection to ${this.host} (${this.address}): ${advice}${detailOf(this.cause)}`
+    const next =
+      this.outcomeUnknown === true ? `; ${advice.lookFirst}` : this.reason === "Closed" ? `; ${advice.runAgain}` : ""
+    return `Connection to ${this.host} (${this.address}): ${advice.connection[this.reason]}${next}${detailOf(this.cause)}`
   }
 
   /** Never true where running the work again could do it twice. */
@@ -205,38 +182,25 @@ export class DsqlConnectionError extends Data.TaggedError("DsqlConnectionError")
   }
 }
 
-const transactionAdvice = {
-  Aborted:
-    "The server rolled back at COMMIT, because a statement of the transaction had failed; look at that statement's error.",
-  NestedFailure: "A nested transaction failed. DSQL has no savepoints, so the outer one cannot commit either.",
-  Finished:
-    "A statement ran after its transaction, or the scope of its reserved connection, had ended; await every fiber inside of it.",
-  InsideTransaction: "This may not run inside a transaction."
-} as const
-
 /**
- * A transaction that cannot go on.
+ * A transaction that cannot go on, or a call that may not be made in one. `cause` is the error of the statement that failed
+ * before, for `Aborted` and `NestedFailure`.
  *
  * @since 0.1.0
  * @category errors
  */
 export class DsqlTransactionError extends Data.TaggedError("DsqlTransactionError")<{
-  readonly reason: keyof typeof transactionAdvice
+  readonly reason: "Aborted" | "NestedFailure" | "Finished" | "InsideTransaction"
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return transactionAdvice[this.reason]
+    return advice.transaction[this.reason] + detailOf(this.cause)
   }
 }
 
-const conflictAdvice: Readonly<Record<ConflictReason, string>> = {
-  Data: "Another transaction changed the same rows and committed first (OC000)",
-  Schema: "The schema was changed by another transaction (OC001)",
-  Unknown: "The transaction conflicts with another one"
-}
-
 /**
- * SQLSTATE 40001: the transaction lost. Nothing of it took effect, and running it again usually succeeds.
+ * SQLSTATE 40001: the transaction lost. Nothing of it took effect, and running it again usually succeeds. `attempts` is how
+ * often it has been run by what has retried it.
  *
  * @since 0.1.0
  * @category errors
@@ -245,10 +209,14 @@ export class DsqlConflictError extends Data.TaggedError("DsqlConflictError")<{
   readonly reason: ConflictReason
   readonly attempts: number
   readonly server: ServerError
+  readonly cause?: unknown
 }> {
   override get message(): string {
-    const attempts = this.attempts === 1 ? "" : ` after ${this.attempts} attempts`
-    return `${conflictAdvice[this.reason]}${attempts}: run the whole transaction again.`
+    const next =
+      this.attempts === 1
+        ? `: ${advice.runAgain}, as DsqlTransaction.withRetry does`
+        : ` after ${this.attempts} attempts: ${advice.conflictAfterAll[this.reason]}`
+    return advice.conflict[this.reason] + next
   }
 
   get isRetryable(): boolean {
@@ -266,29 +234,16 @@ export class DsqlCommitOutcomeUnknownError extends Data.TaggedError("DsqlCommitO
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return "COMMIT was sent, but its answer was lost: look in the database whether it took effect before running it again."
+    return `COMMIT was sent, but its answer was lost: look in the database whether it took effect before running it again, or give withRetry a \`verify\` that does${detailOf(this.cause)}`
   }
 }
 
-/** What the four errors below have in common: the server's own words are part of the message. */
-const say = (server: ServerError, advice: string): string => {
+/** What the errors below have in common: the server's own words come first. */
+const said = (server: ServerError): string => {
   const hint = server.hint === undefined ? "" : ` (${server.hint})`
-  return `${server.message} [${server.sqlState}]${hint}${advice}`
-}
-
-const limitAdvice: Readonly<Record<LimitReason, string>> = {
-  Rows: "split the work into transactions of at most 3,000 rows",
-  Size: "split the work into transactions of at most 10 MiB",
-  Age: "finish transactions within 300 seconds",
-  RowSize: "a row holds at most 2 MiB",
-  ValueSize: "a value holds at most 1 MiB",
-  KeySize: "shorten the primary key or indexed columns",
-  Objects: "drop what is no longer needed, or ask AWS for a higher quota",
-  Memory: "let the query sort or aggregate fewer rows",
-  Depth: "simplify the expression",
-  Storage: "delete data, or ask AWS for a higher quota",
-  Parameters: "the protocol allows 65,535; split the work into several statements",
-  Other: "see the quotas of Aurora DSQL"
+  const position = server.position === undefined ? "" : ` at character ${server.position}`
+  const detail = server.detail === undefined ? "" : `: ${server.detail.replace(/\.$/, "")}`
+  return `${server.message} [${server.sqlState}]${hint}${position}${detail}`
 }
 
 /**
@@ -300,9 +255,10 @@ const limitAdvice: Readonly<Record<LimitReason, string>> = {
 export class DsqlLimitError extends Data.TaggedError("DsqlLimitError")<{
   readonly reason: LimitReason
   readonly server: ServerError
+  readonly cause?: unknown
 }> {
   override get message(): string {
-    return say(this.server, `: ${limitAdvice[this.reason]}.`)
+    return `${said(this.server)}; ${advice.limit[this.reason]}`
   }
 }
 
@@ -315,10 +271,11 @@ export class DsqlLimitError extends Data.TaggedError("DsqlLimitError")<{
 export class DsqlUnsupportedError extends Data.TaggedError("DsqlUnsupportedError")<{
   readonly feature: string
   readonly server?: ServerError | undefined
+  readonly cause?: unknown
 }> {
   override get message(): string {
-    const said = this.server === undefined ? this.feature : say(this.server, "")
-    return `Aurora DSQL does not support this: ${said}`
+    const what = this.server === undefined ? this.feature : said(this.server)
+    return `Not supported on Aurora DSQL: ${what}; ${advice.substituteFor(this.feature, this.server)}`
   }
 }
 
@@ -332,9 +289,10 @@ export class DsqlUnsupportedError extends Data.TaggedError("DsqlUnsupportedError
 export class DsqlUnavailableError extends Data.TaggedError("DsqlUnavailableError")<{
   readonly outcomeUnknown?: boolean | undefined
   readonly server: ServerError
+  readonly cause?: unknown
 }> {
   override get message(): string {
-    return say(this.server, this.outcomeUnknown === true ? lookFirst : ": run the whole transaction again.")
+    return `${said(this.server)}; ${this.outcomeUnknown === true ? advice.lookFirst : advice.runAgain}`
   }
 
   /** Never true where running the work again could do it twice. */
@@ -355,9 +313,10 @@ export class DsqlConstraintError extends Data.TaggedError("DsqlConstraintError")
   readonly table?: string | undefined
   readonly column?: string | undefined
   readonly server: ServerError
+  readonly cause?: unknown
 }> {
   override get message(): string {
-    return say(this.server, this.server.detail === undefined ? "" : `: ${this.server.detail}`)
+    return `${said(this.server)}; ${advice.constraint[this.reason]}`
   }
 }
 
@@ -370,9 +329,10 @@ export class DsqlConstraintError extends Data.TaggedError("DsqlConstraintError")
 export class DsqlQueryError extends Data.TaggedError("DsqlQueryError")<{
   readonly sqlState: string
   readonly server: ServerError
+  readonly cause?: unknown
 }> {
   override get message(): string {
-    return say(this.server, this.server.position === undefined ? "" : ` at character ${this.server.position}`)
+    return `${said(this.server)}; ${advice.remedyFor(this.server)}`
   }
 }
 
@@ -429,7 +389,7 @@ export interface Peer {
 }
 
 /**
- * The error of this package for an error of the server: the classifier.
+ * The error of this package for an error of the server: the classifier. `cause` is the driver's error, if there is one.
  *
  * @since 0.1.0
  * @category constructors
@@ -456,23 +416,24 @@ export const fromServerError = (server: ServerError, peer: Peer, cause?: unknown
         cause
       })
     case "Conflict":
-      return new DsqlConflictError({ reason: verdict.reason, attempts: 1, server })
+      return new DsqlConflictError({ reason: verdict.reason, attempts: 1, server, cause })
     case "Limit":
-      return new DsqlLimitError({ reason: verdict.reason, server })
+      return new DsqlLimitError({ reason: verdict.reason, server, cause })
     case "Constraint":
       return new DsqlConstraintError({
         reason: verdict.reason,
         constraint: server.constraint,
         table: server.table,
         column: server.column,
-        server
+        server,
+        cause
       })
     case "Unsupported":
-      return new DsqlUnsupportedError({ feature: verdict.feature, server })
+      return new DsqlUnsupportedError({ feature: verdict.feature, server, cause })
     case "Unavailable":
-      return new DsqlUnavailableError({ server })
+      return new DsqlUnavailableError({ server, cause })
     case "Query":
-      return new DsqlQueryError({ sqlState: server.sqlState, server })
+      return new DsqlQueryError({ sqlState: server.sqlState, server, cause })
   }
 }
 
@@ -535,6 +496,7 @@ export const isRetryable = (u: unknown): boolean => {
  * type still holds `SqlError`, for one with another cause (a stock client's): that stays what it is.
  *
  * @example
+ * ```ts
  * import { SqlClient } from "@effect/sql"
  * import { Effect } from "effect"
  * import { DsqlErrors } from "effect-dsql"
@@ -547,6 +509,7 @@ export const isRetryable = (u: unknown): boolean => {
  *     DsqlErrors.refine,
  *     Effect.catchTag("DsqlConstraintError", (error) => Effect.logWarning(`${error.constraint} refused ${name}`))
  *   )
+ * ```
  *
  * @since 0.1.0
  * @category combinators

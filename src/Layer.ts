@@ -2,7 +2,7 @@
  * The layers wired: give it a cluster, get a `SqlClient`.
  *
  * ```text
- *  options · environment
+ *  options · environment · connection string
  *         │
  *    DsqlConfig ──────────────┐
  *         │                   │
@@ -66,15 +66,19 @@ const wire = <E, RC, RT>(
   ) as DsqlLayer<E, RC, RT>
 
 /**
- * A client for one cluster, given as options, or as just its endpoint or id. Building it opens a connection, so that wrong
- * settings fail here, with our errors (unless `lazy`). Two calls are two pools: keep the layer in a constant.
+ * A client for one cluster, given as options, as just its endpoint or id, or as a connection string
+ * ({@link Config.fromString}). Building it opens a connection, so that wrong settings fail here, with our errors (unless
+ * `lazy`). Two calls are two pools: keep the layer in a constant.
  *
  * @example
+ * ```ts
  * import { DsqlAuth, DsqlLayer } from "effect-dsql"
  *
  * const host = "abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws"
  * export const Db = DsqlLayer.layer(host)
+ * export const FromUrl = DsqlLayer.layer(`postgresql://${host}/postgres?application_name=orders&connect_timeout=5`)
  * export const Orders = DsqlLayer.layer({ host, user: "orders" }, { credentials: DsqlAuth.layerProfile("orders") })
+ * ```
  *
  * @since 0.1.0
  * @category layers
@@ -85,19 +89,21 @@ export const layer = <E = never, RC = never, RT = never>(
 ): DsqlLayer<E, RC, RT> => wire(Config.layer(options), swaps)
 
 /**
- * The same from an Effect `Config` for each option.
+ * The same from an Effect `Config` for each option, or for a connection string.
  *
  * @example
+ * ```ts
  * import { Config } from "effect"
  * import { DsqlLayer } from "effect-dsql"
  *
  * export const Db = DsqlLayer.layerConfig({ host: Config.string("ORDERS_CLUSTER"), user: Config.succeed("orders") })
+ * ```
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerConfig = <E = never, RC = never, RT = never>(
-  config: EffectConfig.Config.Wrap<Config.DataOptions>,
+  config: EffectConfig.Config<string> | EffectConfig.Config.Wrap<Config.DataOptions>,
   functions?: Config.FunctionOptions,
   swaps?: Swaps<E, RC, RT>
 ): DsqlLayer<E, RC, RT> => wire(Config.layerConfig(config, functions), swaps)
@@ -107,6 +113,7 @@ export const layerConfig = <E = never, RC = never, RT = never>(
  * the default credentials of the AWS SDK.
  *
  * @example
+ * ```ts
  * import { SqlClient } from "@effect/sql"
  * import { Effect } from "effect"
  * import { DsqlLive } from "effect-dsql"
@@ -115,6 +122,7 @@ export const layerConfig = <E = never, RC = never, RT = never>(
  *   const sql = yield* SqlClient.SqlClient
  *   return yield* sql<{ id: number; name: string }>`SELECT id, name FROM owner WHERE city = ${"Lisbon"}`
  * }).pipe(Effect.provide(DsqlLive))
+ * ```
  *
  * @since 0.1.0
  * @category layers

@@ -7,250 +7,48 @@
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Auth from "./Auth.js"
-import type { DataOptions, Options } from "./Config.js"
+import type { Options } from "./Config.js"
 import type { DsqlLayerError } from "./Errors.js"
 import * as DsqlLayer from "./Layer.js"
-import type { Action, Cluster, ClusterOptions, SessionInfo } from "./local/cluster.js"
-import { LocalClusterError } from "./local/errors.js"
+import type { ClusterOptions } from "./local/cluster.js"
+import { type DsqlLocalError, fromCluster, type LocalAccess, type LocalCluster, localError } from "./LocalCluster.js"
+
+export {
+  DsqlLocalError,
+  type LocalAccess,
+  type LocalCluster,
+  type LocalConnection,
+  type LocalIdentity
+} from "./LocalCluster.js"
 
 /**
  * How the cluster is set up: `port` on 127.0.0.1 (default any free one), `region` (default `us-east-1`), `clusterId`
- * (default 26 random characters). `cancel` says what a CancelRequest does: nothing by default, as far as is known of the
- * service, or with `postgres` what PostgreSQL does. Our own client never sends one.
+ * (default 26 random characters), and `data`, a folder that keeps the cluster for further runs (default: nothing is kept).
+ *
+ * With `data`, every run has the id, region, credentials, certificates and, if it is free, the port of the first, so that
+ * what clients were told stays right. Identities that were added are not kept. The folder is made if it is not there; one
+ * that is in use (`DataInUse`), holds something else or is open to others (`DataUnusable`), or is of another version
+ * (`DataIncompatible`) is refused and stays as it is.
+ *
+ * `cancel` says what a CancelRequest does: nothing by default, as far as is known of the service, or with `postgres` what
+ * PostgreSQL does. Our own client never sends one.
+ *
+ * @example
+ * ```ts
+ * import { DsqlLocal } from "effect-dsql/Local"
+ *
+ * export const Development = DsqlLocal.layerLive({ data: ".dsql", port: 5433 })
+ * ```
  *
  * @since 0.1.0
  * @category models
  */
-export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId" | "cancel"> {}
-
-/**
- * The local cluster could not be started, or not do what it was told; the message says what to install or change.
- * `InvalidArn` and `ResetFailed` come from the handle, all others from the start.
- *
- * @since 0.1.0
- * @category errors
- */
-export class DsqlLocalError extends Data.TaggedError("DsqlLocalError")<{
-  readonly reason: LocalClusterError["reason"] | "Unexpected"
-  readonly detail: string
-  readonly cause: unknown
-}> {
-  override get message(): string {
-    return this.detail
-  }
-}
-
-/**
- * Credentials that the "IAM" of the local cluster knows, and what they may do.
- *
- * @since 0.1.0
- * @category models
- */
-export interface LocalIdentity extends Auth.Credentials {
-  /**
-   * `arn:aws:iam::<account>:user/<name>`, `arn:aws:iam::<account>:role/<name>`, or a session of a role,
-   * `arn:aws:sts::<account>:assumed-role/<role>/<session>`. By default a user that is named as the access key, and with a
-   * session token a session of a role so named, in account 123456789012.
-   */
-  readonly arn?: string | undefined
-  /** What the policy allows on this cluster. By default both actions. */
-  readonly allowedActions?: ReadonlyArray<Action> | undefined
-}
-
-/**
- * A client that is logged in: `id` is what `pg_backend_pid()` gives in its session, `applicationName` is as given at
- * login, `since` is when it logged in.
- *
- * @since 0.1.0
- * @category models
- */
-export interface LocalConnection extends SessionInfo {}
-
-/**
- * How other processes reach a local cluster, as plain data that survives JSON. It holds the secret key: a key that is good
- * for nothing else, but still nothing to log.
- *
- * @since 0.1.0
- * @category models
- */
-export interface LocalAccess extends Pick<Cluster, "hostaddr" | "port" | "ca" | "accessKeyId" | "secretAccessKey"> {
-  /** The endpoint. */
-  readonly host: string
-}
-
-/**
- * A running local cluster.
- *
- * @since 0.1.0
- * @category models
- */
-export interface LocalCluster extends Pick<
-  Cluster,
-  "clusterId" | "endpoint" | "region" | "hostaddr" | "port" | "user" | "database" | "ca" | "caFile" | "arn"
-> {
-  /** The credentials that the cluster knows. */
-  readonly credentials: Auth.Credentials
-  /** Options for {@link DsqlLayer.layer} that lead here. */
-  readonly options: DataOptions
-  /** For {@link DsqlLocal.layerFrom} in another process, such as the test files of a run that share this cluster. */
-  readonly access: Effect.Effect<LocalAccess>
-  /**
-   * Makes further credentials known, in the place of those with the same access key. Gives the ARN that database roles are
-   * granted to: that of the user or role, also for a session of a role. Fails with `InvalidArn`.
-   *
-   * @example
-   * ```ts
-   * import { SqlClient } from "@effect/sql"
-   * import { Effect, Layer, Redacted } from "effect"
-   * import { DsqlAuth, DsqlLayer } from "effect-dsql"
-   * import { DsqlLocal } from "effect-dsql/Local"
-   *
-   * const identity = { accessKeyId: "AKIAORDERS0000000000", secretAccessKey: Redacted.make("orders") }
-   *
-   * // A client that logs in as the role `orders`, which the identity may do and nothing else.
-   * export const OrdersClient = Layer.unwrapEffect(
-   *   Effect.gen(function* () {
-   *     const local = yield* DsqlLocal
-   *     const sql = yield* SqlClient.SqlClient
-   *     const arn = yield* local.addIdentity({ ...identity, allowedActions: ["dsql:DbConnect"] })
-   *     yield* sql`CREATE ROLE orders WITH LOGIN`
-   *     yield* sql.unsafe(`AWS IAM GRANT orders TO '${arn}'`)
-   *     return DsqlLayer.layer(
-   *       { ...local.options, user: "orders" },
-   *       { credentials: DsqlAuth.layerStatic(identity) }
-   *     )
-   *   })
-   * )
-   * ```
-   */
-  readonly addIdentity: (identity: LocalIdentity) => Effect.Effect<string, DsqlLocalError>
-  /** Forgets credentials by their access key. Sessions that are open stay, as on the service. */
-  readonly removeIdentity: (accessKeyId: string) => Effect.Effect<void>
-  /** Moves the clock that tokens are judged by: ahead with a positive duration, so that they expire sooner. */
-  readonly setTokenSkew: (skew: Duration.DurationInput) => Effect.Effect<void>
-  /** How many client connections are open now. */
-  readonly connectionCount: Effect.Effect<number>
-  /** How many logins have succeeded so far. */
-  readonly loginCount: Effect.Effect<number>
-  /** Closes all client connections abruptly; the cluster goes on. */
-  readonly dropConnections: Effect.Effect<void>
-  /** Closes the connections that are logged in as this user, abruptly. */
-  readonly dropConnectionsOf: (user: string) => Effect.Effect<void>
-  /** Closes one connection abruptly; false if there is none with this id. */
-  readonly dropConnection: (id: number) => Effect.Effect<boolean>
-  /**
-   * The clients that are logged in now, the oldest first.
-   *
-   * @example
-   * ```ts
-   * import { Effect } from "effect"
-   * import { DsqlLocal } from "effect-dsql/Local"
-   *
-   * export const dropOldest = Effect.gen(function* () {
-   *   const local = yield* DsqlLocal
-   *   const [oldest] = yield* local.connections
-   *   if (oldest !== undefined) yield* local.dropConnection(oldest.id)
-   * })
-   * ```
-   */
-  readonly connections: Effect.Effect<ReadonlyArray<LocalConnection>>
-  /**
-   * Leaves clients without an answer, as a network that has frozen: connections stay open and new ones are accepted, but
-   * not a byte gets through until {@link LocalCluster.resume}. What is dropped meanwhile is dropped.
-   *
-   * @example
-   * ```ts
-   * import { Effect } from "effect"
-   * import { DsqlLocal } from "effect-dsql/Local"
-   *
-   * export const whileFrozen = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-   *   Effect.flatMap(DsqlLocal, (local) => Effect.acquireUseRelease(local.pause, () => effect, () => local.resume))
-   * ```
-   */
-  readonly pause: Effect.Effect<void>
-  /** Ends a pause; clients get all that was held back. */
-  readonly resume: Effect.Effect<void>
-  /**
-   * Makes the database anew: empty, without the roles and mappings that were added, all settings at their defaults. All
-   * connections are dropped; new ones wait until it is done, so that a pool notices nothing but fresh connections.
-   * Identities and the skew of the clock stay. Takes about a tenth of a second. Fails with `ResetFailed`.
-   *
-   * @example
-   * ```ts
-   * import { it } from "@effect/vitest"
-   * import { Effect } from "effect"
-   * import { DsqlLocal } from "effect-dsql/Local"
-   *
-   * it.effect("starts from nothing", () =>
-   *   Effect.gen(function* () {
-   *     const local = yield* DsqlLocal
-   *     yield* local.reset
-   *   }).pipe(Effect.provide(DsqlLocal.layer()))
-   * )
-   * ```
-   */
-  readonly reset: Effect.Effect<void, DsqlLocalError>
-  /**
-   * The end of PostgreSQL's log, at most 64 KiB: statements that failed, with their errors, and what the server says about
-   * itself.
-   */
-  readonly logs: Effect.Effect<string, DsqlLocalError>
-}
-
-const fromCluster = (cluster: Cluster): LocalCluster => {
-  const { accessKeyId, arn, ca, caFile, clusterId, database, endpoint, hostaddr, port, region, secretAccessKey, user } =
-    cluster
-  return {
-    clusterId,
-    endpoint,
-    region,
-    hostaddr,
-    port,
-    user,
-    database,
-    ca,
-    caFile,
-    arn,
-    credentials: { accessKeyId, secretAccessKey: Redacted.make(secretAccessKey) },
-    options: { host: endpoint, hostaddr, port, user, database, tls: { ca } },
-    access: Effect.sync(() => ({ host: endpoint, hostaddr, port, ca, accessKeyId, secretAccessKey })),
-    addIdentity: ({ secretAccessKey, sessionToken, ...identity }) =>
-      Effect.try({
-        try: () =>
-          cluster.addIdentity({
-            ...identity,
-            secretAccessKey: Redacted.value(secretAccessKey),
-            sessionToken: sessionToken === undefined ? undefined : Redacted.value(sessionToken)
-          }),
-        catch: localError
-      }),
-    removeIdentity: (accessKeyId) => Effect.sync(() => cluster.removeIdentity(accessKeyId)),
-    setTokenSkew: (skew) => Effect.sync(() => cluster.setTokenSkew(Duration.toMillis(skew))),
-    connectionCount: Effect.sync(() => cluster.connectionCount()),
-    loginCount: Effect.sync(() => cluster.loginCount()),
-    dropConnections: Effect.sync(() => cluster.dropConnections()),
-    dropConnectionsOf: (user) => Effect.sync(() => cluster.dropConnections({ user })),
-    dropConnection: (id) => Effect.sync(() => cluster.dropConnection(id)),
-    connections: Effect.sync(() => cluster.connections()),
-    pause: Effect.sync(() => cluster.pause()),
-    resume: Effect.sync(() => cluster.resume()),
-    // What has begun is brought to its end: half a reset is no database.
-    reset: Effect.uninterruptible(Effect.tryPromise({ try: () => cluster.reset(), catch: localError })),
-    logs: Effect.tryPromise({ try: () => cluster.logs(), catch: localError })
-  }
-}
-
-const localError = (cause: unknown) =>
-  cause instanceof LocalClusterError
-    ? new DsqlLocalError({ reason: cause.reason, detail: cause.message, cause })
-    : new DsqlLocalError({ reason: "Unexpected", detail: String(cause), cause })
+export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId" | "data" | "cancel"> {}
 
 /** Imported late, so that this module can be loaded without the optional peers. */
 const start = (options: LocalOptions) =>
@@ -263,7 +61,8 @@ const start = (options: LocalOptions) =>
   })
 
 /**
- * Starts a cluster that stops with the scope: its processes, port and folder are gone afterwards.
+ * Starts a cluster that ends with the scope: its processes, port and folder are gone afterwards, but for what is kept in
+ * `data`.
  *
  * @since 0.1.0
  * @category constructors

@@ -100,9 +100,11 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
 
     const isFit = (slot: Slot<A>) => isUsable(slot.item) && now() < slot.diesAt
 
+    const isUnneeded = (slot: Slot<A>) => slots.size > min && now() - slot.idleSince >= idleTimeout
+
     const takeIdle = (): Slot<A> | undefined => {
       for (let slot = idle.pop(); slot !== undefined; slot = idle.pop()) {
-        if (isFit(slot)) {
+        if (isFit(slot) && !isUnneeded(slot)) {
           return slot
         }
         drop(slot)
@@ -260,8 +262,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       }
       idle.filter((slot) => !isFit(slot)).forEach(remove)
       // The first lies there longest.
-      const unused = idle.filter((slot) => now() - slot.idleSince >= idleTimeout)
-      unused.slice(0, Math.max(0, slots.size - min)).forEach(remove)
+      Array.from(idle).forEach((slot) => isUnneeded(slot) && remove(slot))
       const missing = used && !closed ? min - slots.size - dials.size : 0
       for (let n = 0; n < missing; n++) {
         startDial(true)

@@ -115,6 +115,7 @@ const waitAfter = (attempts: number, { base = defaults.base, cap = defaults.cap 
  * `sql.withTransaction` the body runs again, as with {@link withRetry}.
  *
  * @example
+ * ```ts
  * import { SqlClient } from "@effect/sql"
  * import { Effect } from "effect"
  * import { DsqlTransaction } from "effect-dsql"
@@ -125,6 +126,7 @@ const waitAfter = (attempts: number, { base = defaults.base, cap = defaults.cap 
  *     Effect.retry(DsqlTransaction.schedule({ times: 5 }))
  *   )
  * )
+ * ```
  *
  * @since 0.1.0
  * @category schedules
@@ -172,10 +174,11 @@ const repeatedly = <A, E, R>(
   )
 
 /** What is raised in the end: a conflict tells how often it was tried. */
-const withAttempts = <E>({ attempts, error, retryFor }: Failed<E> & { readonly attempts: number }) =>
-  error === retryFor && retryFor?._tag === "DsqlConflictError"
-    ? new DsqlConflictError({ reason: retryFor.reason, server: retryFor.server, attempts })
-    : error
+const withAttempts = <E>({ attempts, error, retryFor }: Failed<E> & { readonly attempts: number }) => {
+  if (error !== retryFor || retryFor?._tag !== "DsqlConflictError") return error
+  const { cause, reason, server } = retryFor
+  return new DsqlConflictError({ attempts, cause, reason, server })
+}
 
 /** After a lost COMMIT: what `verify` says, or else the loss itself. */
 const settle = <E, A, R>(
@@ -240,6 +243,7 @@ const transactionsOfClient: Effect.Effect<Transactions, DsqlUnsupportedError, Sq
  * `DsqlCommitOutcomeUnknownError` and never repeated, unless `verify` says that it had no effect.
  *
  * @example
+ * ```ts
  * import { SqlClient } from "@effect/sql"
  * import { Effect } from "effect"
  * import { DsqlTransaction } from "effect-dsql"
@@ -253,6 +257,7 @@ const transactionsOfClient: Effect.Effect<Transactions, DsqlUnsupportedError, Sq
  *     DsqlTransaction.withRetry({ name: "transfer" }),
  *     Effect.catchTag("DsqlConflictError", (e) => Effect.logWarning(`gave up after ${e.attempts} attempts`))
  *   )
+ * ```
  *
  * @since 0.1.0
  * @category combinators
@@ -284,6 +289,7 @@ export const withRetry: {
  * transaction it fails with `DsqlTransactionError` (`InsideTransaction`): there the whole transaction must run again.
  *
  * @example
+ * ```ts
  * import { SqlClient } from "@effect/sql"
  * import { Effect } from "effect"
  * import { DsqlTransaction } from "effect-dsql"
@@ -293,6 +299,7 @@ export const withRetry: {
  *     const sql = yield* SqlClient.SqlClient
  *     yield* sql`UPDATE page SET visits = visits + 1 WHERE name = ${page}`
  *   }).pipe(DsqlTransaction.retryStatement({ name: "visit" }))
+ * ```
  *
  * @since 0.1.0
  * @category combinators

@@ -208,26 +208,6 @@ layer(DsqlLocal.layerLive(), live)("Client", (it) => {
     )
   })
 
-  describe("interruption", () => {
-    it.effect("of a statement ends its backend and touches no other", () =>
-      Effect.gen(function* () {
-        const sql = yield* SqlClient.SqlClient
-        const others = yield* Effect.fork(sql`SELECT pg_sleep(1), 'kept' AS word`)
-        const sleeper = yield* Effect.fork(sql`SELECT pg_sleep(60) /* interrupted */`)
-        const running = sql<{
-          n: number
-        }>`SELECT count(*)::int AS n FROM pg_stat_activity WHERE query LIKE ${"%/* interrupted */"} AND query NOT LIKE ${"%pg_stat_activity%"} AND state = 'active'`
-        const seen = (expected: number) =>
-          running.pipe(Effect.delay("20 millis"), Effect.repeat({ until: ([row]) => row!.n === expected }))
-        yield* seen(1)
-        yield* Fiber.interrupt(sleeper)
-        yield* seen(0)
-        const [row] = yield* Fiber.join(others)
-        assert.strictEqual(row!["word"], "kept")
-      })
-    )
-  })
-
   describe("sessions", () => {
     it.effect("changed by SET or set_config are reset before the next use", () =>
       Effect.gen(function* () {
@@ -349,10 +329,15 @@ layer(DsqlLocal.layerLive(), live)("Client", (it) => {
   })
 })
 
+const caseTransforms = {
+  transformQueryNames: (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+  transformResultNames: (name: string) =>
+    name.replace(/(?<=[a-z])_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}
+
 layer(
   DsqlLocal.layerLive(undefined, {
-    transformQueryNames: (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-    transformResultNames: (name) => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()),
+    ...caseTransforms,
     types: { getTypeParser: () => (text: string | Buffer) => `parsed ${String(text)}` }
   }),
   live
@@ -372,5 +357,23 @@ layer(
       const plain = sql.withoutTransforms()
       assert.deepStrictEqual(yield* plain`SELECT 'Ana' AS ${plain("firstName")}`, [{ firstName: "parsed Ana" }])
     })
+  )
+
+  const json: ReadonlyArray<readonly [sent: unknown, stored: string]> = [
+    [[null, { petName: "Rex" }], `[null, {"pet_name": "Rex"}]`],
+    [[{ petName: "Rex" }, null, 7, "dog"], `[{"pet_name": "Rex"}, null, 7, "dog"]`],
+    [[{ petName: ["a", "b"] }, [{ petName: null }]], `[{"pet_name": ["a", "b"]}, [{"pet_name": null}]]`],
+    [[1, { petName: "Rex" }], `[1, {"petName": "Rex"}]`],
+    [JSON.parse(`{"__proto__": {"petName": 1}}`), `{"__proto__": {"pet_name": 1}}`]
+  ]
+  it.effect.each(json)("sends %j as it is but for its names, and gives it back", ([sent, stored]) =>
+    Effect.gen(function* () {
+      const sql = yield* PgClient.PgClient
+      const [row] = yield* sql<{ text: string; value: object }>`
+        SELECT ${sql.json(sent)}::jsonb::text AS text, ${stored}::jsonb AS value`
+      assert.strictEqual(row!.text, stored)
+      // Compared as text, since `__proto__` is no property like others to an assertion.
+      assert.strictEqual(JSON.stringify(row!.value), JSON.stringify(sent))
+    }).pipe(Effect.provide(DsqlLocal.layerClient(caseTransforms)))
   )
 })

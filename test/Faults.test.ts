@@ -4,56 +4,16 @@ import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { DsqlAuth, DsqlClient, DsqlConfig, DsqlConnection, DsqlErrors } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
-import { createServer, Socket, type AddressInfo } from "node:net"
+import { makeProxy, type Proxy } from "./support/proxy.js"
+import { until } from "./support/sockets.js"
 
 const live = { excludeTestServices: true, timeout: "60 seconds" } as const
 
 const soon = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.timeoutFail(Effect.disconnect(effect), { duration: "8 seconds", onTimeout: () => new Error("it hangs") })
 
-/** A TCP proxy in front of the cluster, to have the network fail in every way. */
-const makeProxy = Effect.gen(function* () {
-  const cluster = yield* DsqlLocal
-  const sockets = new Set<Socket>()
-  const upstreams = new Set<Socket>()
-  const server = yield* Effect.acquireRelease(
-    Effect.async<ReturnType<typeof createServer>>((resume) => {
-      const server = createServer({ allowHalfOpen: true }, (socket) => {
-        const upstream = new Socket().connect(cluster.port, cluster.hostaddr)
-        sockets.add(socket)
-        upstreams.add(upstream)
-        socket.on("error", () => {}).pipe(upstream)
-        upstream.on("error", () => {}).pipe(socket)
-      })
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) =>
-      Effect.async<void>((resume) => {
-        for (const socket of [...sockets, ...upstreams]) socket.destroy()
-        server.close(() => resume(Effect.void))
-      })
-  )
-  const { port } = server.address() as AddressInfo
-  return {
-    options: { ...cluster.options, port },
-    credentials: DsqlAuth.layerStatic(cluster.credentials),
-    /** Passes on no more of what the server says. */
-    silence: Effect.sync(() => {
-      for (const upstream of upstreams) upstream.unpipe().pause()
-    }),
-    /** Takes no more notice of either side, not even of their closing. */
-    freeze: Effect.sync(() => {
-      for (const socket of [...sockets, ...upstreams]) socket.unpipe().pause()
-    }),
-    /** Closes the connections abruptly. */
-    cut: Effect.sync(() => {
-      for (const socket of sockets) socket.destroy()
-    })
-  }
-})
-
 const clientOf = (
-  proxy: Effect.Effect.Success<typeof makeProxy>,
+  proxy: Proxy,
   options: Partial<DsqlConfig.Options> = {},
   connections: typeof DsqlConnection.layer = DsqlConnection.layer
 ) =>
@@ -77,7 +37,7 @@ const running = (text: string) =>
 layer(DsqlLocal.layer(), live)("faults", (it) => {
   it.scoped("a server that does not answer the goodbye does not keep a layer from closing", () =>
     Effect.gen(function* () {
-      const proxy = yield* makeProxy
+      const proxy = yield* makeProxy()
       const scope = yield* Scope.make()
       yield* Layer.buildWithScope(clientOf(proxy), scope)
       yield* proxy.freeze
@@ -87,7 +47,7 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
 
   it.scoped("a layer built where nothing can be interrupted closes all the same", () =>
     Effect.gen(function* () {
-      const proxy = yield* makeProxy
+      const proxy = yield* makeProxy()
       const scope = yield* Scope.make()
       yield* Effect.uninterruptible(Layer.buildWithScope(clientOf(proxy), scope))
       yield* soon(Scope.close(scope, Exit.void))
@@ -96,7 +56,7 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
 
   it.scoped("a statement whose answer is lost is not retryable, but one inside a transaction is", () =>
     Effect.gen(function* () {
-      const proxy = yield* makeProxy
+      const proxy = yield* makeProxy()
       yield* Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         const lost = (marker: string, statement: Effect.Effect<unknown, unknown>) =>
@@ -120,9 +80,59 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
     })
   )
 
+  it.scoped.each([
+    ["outside of a transaction", <A, E>(_: SqlClient.SqlClient, stream: Effect.Effect<A, E>) => stream],
+    ["inside of one", <A, E>(sql: SqlClient.SqlClient, stream: Effect.Effect<A, E>) => sql.withTransaction(stream)]
+  ] as const)("a stream whose connection is lost between two fetches fails, typed, %s", ([, wrap]) =>
+    Effect.gen(function* () {
+      const proxy = yield* makeProxy()
+      yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        let seen = 0
+        const read = sql<{ n: number }>`SELECT n FROM generate_series(1, 1000) AS n`.stream.pipe(
+          Stream.runForEachChunk((chunk) =>
+            Effect.zipRight(
+              Effect.sync(() => (seen += chunk.length)),
+              Effect.zipRight(
+                proxy.cut,
+                until(() => proxy.present() === 0)
+              )
+            )
+          )
+        )
+        const error = DsqlErrors.unwrap(yield* soon(Effect.flip(wrap(sql, read))))
+        assert(error?._tag === "DsqlConnectionError")
+        assert.strictEqual(error.reason, "Closed")
+        assert.isBelow(seen, 1000)
+        assert.deepStrictEqual(yield* sql`SELECT 1 AS one`, [{ one: 1 }])
+      }).pipe(Effect.provide(clientOf(proxy)))
+    })
+  )
+
+  it.scoped("the server's last word ends a connection, also where its closing never arrives", () =>
+    Effect.gen(function* () {
+      const proxy = yield* makeProxy({ passesEnds: false })
+      yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const text = "SELECT pg_terminate_backend(pg_backend_pid())"
+        for (const way of [
+          sql.unsafe(text),
+          Stream.runDrain(sql.unsafe(text).stream),
+          sql.withTransaction(sql.unsafe(text))
+        ]) {
+          const error = DsqlErrors.unwrap(yield* soon(Effect.flip(way)))
+          assert(error?._tag === "DsqlConnectionError")
+          assert.strictEqual(error.reason, "Closed")
+          assert.deepStrictEqual(yield* sql`SELECT 1 AS one`, [{ one: 1 }])
+          yield* until(() => proxy.present() === 1)
+        }
+      }).pipe(Effect.provide(clientOf(proxy)))
+    })
+  )
+
   it.scoped("a COMMIT whose answer is lost is reported as such", () =>
     Effect.gen(function* () {
-      const proxy = yield* makeProxy
+      const proxy = yield* makeProxy()
       yield* Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         yield* sql`CREATE TABLE committed (id int)`
@@ -146,7 +156,7 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
 
   it.scoped("a failed statement hands its connection on only when the server has said in which state it is", () =>
     Effect.gen(function* () {
-      const proxy = yield* makeProxy
+      const proxy = yield* makeProxy()
       const late = new WeakSet<object>()
       /** Lets ReadyForQuery come some time after the error, as it does when the network parts the two. */
       const delay = (connection: DsqlConnection.Connection) => {
@@ -170,8 +180,10 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
         const pid = Effect.map(sql<{ pid: number }>`SELECT pg_backend_pid() AS pid`, ([row]) => row!.pid)
         yield* Effect.flip(sql.unsafe("BEGIN; SELECT 1/0"))
         const first = yield* pid
+        yield* Effect.flip(sql`SELECT 1/0`)
+        assert.strictEqual(yield* pid, first, "a good connection was thrown away after a statement")
         yield* Effect.flip(sql.withTransaction(sql`SELECT 1/0`))
-        assert.strictEqual(yield* pid, first, "a good connection was thrown away")
+        assert.strictEqual(yield* pid, first, "a good connection was thrown away after a transaction")
         yield* Effect.flip(Stream.runDrain(sql`SELECT 1/0`.stream))
         assert.strictEqual(yield* pid, first, "a good connection was thrown away after a stream")
       }).pipe(Effect.provide(clientOf(proxy, {}, connections)))
@@ -180,7 +192,7 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
 
   it.scoped("a parser that throws fails the statement or the stream, typed, and nothing else", () =>
     Effect.gen(function* () {
-      const proxy = yield* makeProxy
+      const proxy = yield* makeProxy()
       const types = {
         getTypeParser: () => (text: string | Buffer) => {
           if (String(text) === "bad") throw new TypeError("this certificate is bad")
@@ -206,7 +218,7 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
 
   it.scoped("COPY through a statement or a stream ends, typed, and the pool goes on", () =>
     Effect.gen(function* () {
-      const proxy = yield* makeProxy
+      const proxy = yield* makeProxy()
       yield* Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         yield* sql`CREATE TABLE copied (id int)`
@@ -222,7 +234,7 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
 
   it.scoped("a parameter that cannot be sent fails typed, in a statement, a stream and as JSON", () =>
     Effect.gen(function* () {
-      const proxy = yield* makeProxy
+      const proxy = yield* makeProxy()
       const circular: Record<string, unknown> = {}
       circular["self"] = circular
       yield* Effect.gen(function* () {
@@ -242,9 +254,31 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
     })
   )
 
+  it.scoped("JSON that cannot be sent fails typed also where its keys are renamed", () =>
+    Effect.gen(function* () {
+      const proxy = yield* makeProxy()
+      const circular: Record<string, unknown> = { firstName: "Ana" }
+      circular["self"] = [circular]
+      yield* Effect.gen(function* () {
+        const sql = yield* PgClient.PgClient
+        for (const value of [circular, { big: 1n }]) {
+          const statement = sql`SELECT ${sql.json(value)}::jsonb`
+          for (const run of [statement, Stream.runDrain(statement.stream), sql.withTransaction(statement)]) {
+            const exit = yield* Effect.exit(DsqlErrors.refine(run))
+            assert(Exit.isFailure(exit) && exit.cause._tag === "Fail", String(exit))
+            const failure = exit.cause.error
+            assert(failure._tag === "DsqlQueryError")
+            assert.strictEqual(failure.sqlState, "22000")
+          }
+        }
+        assert.deepStrictEqual(yield* sql`SELECT 1 AS one`, [{ one: 1 }])
+      }).pipe(Effect.provide(clientOf(proxy, { transformQueryNames: (name) => name.toLowerCase() })))
+    })
+  )
+
   it.scoped("nothing of a session reaches the next borrower: settings by stream, role, prepared statements", () =>
     Effect.gen(function* () {
-      const proxy = yield* makeProxy
+      const proxy = yield* makeProxy()
       yield* Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         yield* sql`CREATE ROLE other_role`
@@ -263,7 +297,7 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
 
   it.scoped("a reserved connection that is kept beyond its scope refuses to work", () =>
     Effect.gen(function* () {
-      const proxy = yield* makeProxy
+      const proxy = yield* makeProxy()
       yield* Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         const kept = yield* Effect.scoped(
@@ -278,7 +312,7 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
 
   it.scoped("a client whose layer is closed fails typed and says so", () =>
     Effect.gen(function* () {
-      const proxy = yield* makeProxy
+      const proxy = yield* makeProxy()
       const sql = yield* Effect.provide(SqlClient.SqlClient, clientOf(proxy))
       const error = DsqlErrors.unwrap(yield* Effect.flip(sql`SELECT 1`))
       assert(error?._tag === "DsqlConnectionError")
@@ -289,7 +323,7 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
 
   it.scoped("statements work in the finalizers of an interrupted fiber", () =>
     Effect.gen(function* () {
-      const proxy = yield* makeProxy
+      const proxy = yield* makeProxy()
       yield* Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         const started = yield* Deferred.make<void>()

@@ -321,10 +321,14 @@ describe("transactions", () => {
         for (const lost of [DsqlTesting.connectionLost(), DsqlTesting.unavailable()]) {
           const error = yield* failing("COMMIT", lost)
           assert(error._tag === "DsqlCommitOutcomeUnknownError")
-          assert.strictEqual((error.cause as Error).message, lost.message)
+          assert(DsqlErrors.isDsqlError(error.cause) && error.cause._tag === lost._tag)
+          assert.strictEqual(error.cause.cause, lost.cause)
+          // What is worth another attempt elsewhere is none here.
+          assert.deepStrictEqual([lost.isRetryable, error.cause.isRetryable], [true, false])
         }
         const unknown = yield* failing("COMMIT", DsqlTesting.commitOutcomeUnknown())
         assert.strictEqual(unknown._tag, "DsqlCommitOutcomeUnknownError")
+        assert.strictEqual(unknown.message, (yield* failing("COMMIT", DsqlTesting.connectionLost())).message)
         const before = (yield* texts).length
         const refused = DsqlTesting.serverError({ sqlState: "53300", message: "too many open connections" })
         assert.deepInclude(yield* failing("BEGIN", refused), { reason: "TooManyConnections" })

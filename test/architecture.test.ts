@@ -35,7 +35,7 @@ const partOf = (target: string): Part => {
   if (target.startsWith("src/cli/")) return "cli"
   if (target === "src/Testing.ts" || target.startsWith("src/testing/")) return "Testing"
   if (target === "src/Layer.ts") return "Layer"
-  if (target === "src/Local.ts") return "Local"
+  if (target === "src/Local.ts" || target === "src/LocalCluster.ts") return "Local"
   if (target === "src/index.ts") return "index"
   return "client"
 }
@@ -46,7 +46,7 @@ const mayImport: Record<Exclude<Part, "package">, ReadonlyArray<Part>> = {
   local: ["core", "local", "package"],
   client: ["core", "client", "package"],
   Layer: ["core", "client", "package"],
-  Local: ["core", "local", "client", "Layer", "package"],
+  Local: ["core", "local", "client", "Layer", "Local", "package"],
   Testing: ["core", "client", "Testing", "package"],
   index: ["client", "Layer"],
   cli: ["core", "local", "client", "Layer", "Local", "index", "cli", "package"]

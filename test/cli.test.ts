@@ -2,22 +2,21 @@ import { SqlClient } from "@effect/sql"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { DsqlLive } from "effect-dsql"
 import { spawnSync } from "node:child_process"
-import { existsSync } from "node:fs"
-import { afterEach, assert, describe, it, vi } from "vitest"
-import { type Program, startProgram } from "./support/program.js"
+import { existsSync, readdirSync } from "node:fs"
+import { join } from "node:path"
+import { afterEach, assert, beforeEach, describe, it, vi } from "vitest"
+import { isInstalled, makeCommands, shell } from "./support/cli.js"
+import type { Program } from "./support/program.js"
 
-const programs: Array<Program> = []
-
-const cli = (...args: ReadonlyArray<string>): Program => {
-  const program = startProgram(["src/cli/main.ts", ...args])
-  programs.push(program)
-  return program
-}
-
+let commands: ReturnType<typeof makeCommands>
+beforeEach(() => {
+  commands = makeCommands()
+})
 afterEach(() => {
   vi.unstubAllEnvs()
-  for (const program of programs.splice(0)) program.cleanUp()
+  commands.cleanUp()
 })
+const cli = (...args: ReadonlyArray<string>): Program => commands.cli(...args)
 
 /** Logs in with DsqlLive and nothing but these variables. */
 const whoAmI = (variables: ReadonlyMap<string, string>) => {
@@ -74,7 +73,7 @@ describe("effect-dsql local --json", () => {
     await program.printed(jsonLine)
     assert.isNotEmpty(program.leftovers())
     program.signal(signal)
-    await program.exited
+    assert.deepStrictEqual(await program.exited, { code: 0, signal: null })
     assert.deepStrictEqual(program.leftovers(), [])
   })
 
@@ -103,9 +102,8 @@ describe("effect-dsql local", () => {
     const variables = new Map(Array.from(text.matchAll(/^export (\w+)='(.*)'$/gm), (match) => [match[1]!, match[2]!]))
     assert.deepStrictEqual(await whoAmI(variables), [{ who: "admin" }])
     const psql = /^PGPASSWORD=.*$/m.exec(text)![0]
-    if (spawnSync("psql", ["--version"]).status === 0) {
-      const { stderr, stdout } = spawnSync("sh", ["-c", `${psql} -Atc 'SELECT current_user'`], { encoding: "utf8" })
-      assert.deepStrictEqual([stdout, stderr], ["admin\n", ""])
+    if (isInstalled("psql")) {
+      assert.deepStrictEqual(await shell(`${psql} -Atc 'SELECT current_user'`), ["admin\n", ""])
     } else {
       context.annotate("psql is not installed: its line was not run")
     }
@@ -115,11 +113,86 @@ describe("effect-dsql local", () => {
   })
 })
 
+describe("effect-dsql local --data", () => {
+  it("keeps the data, and what was exported stays right, whatever the folder is called", async (context) => {
+    const data = join(commands.folder, `it's kept "here"`)
+    const texts: Array<string> = []
+    for (const statement of ["CREATE TABLE kept (n int)", "TABLE kept"]) {
+      const program = cli("local", "--data", data)
+      const [text] = await program.printed(/^[^]*\nunset DSQL_HOST .*\n/)
+      assert.include(text, `its data stay in ${data}.`)
+      const exported = text.split("\n").filter((line) => line.startsWith("export "))
+      texts.push(exported.join("\n"))
+      const [caFile] = await shell(`${exported.join("; ")}; printf %s "$DSQL_SSLROOTCERT"`)
+      assert.strictEqual(caFile, join(data, "ca.pem"))
+      if (isInstalled("psql")) {
+        const [, complaint] = await shell(`${/^PGPASSWORD=.*$/m.exec(text)![0]} -Atc '${statement}'`)
+        assert.strictEqual(complaint, "")
+      } else {
+        context.annotate("psql is not installed: that the table is there was not looked at")
+      }
+      program.signal("SIGINT")
+      await program.exited
+      assert.strictEqual(program.errors(), "")
+      assert.deepStrictEqual(program.leftovers(), [])
+    }
+    assert.strictEqual(texts[1], texts[0])
+  })
+
+  it("is refused with one line when the folder is in use, or somebody else's", async () => {
+    const data = join(commands.folder, "kept")
+    const first = cli("local", "--json", "--data", data)
+    const [line] = await first.printed(jsonLine)
+    assert.strictEqual(JSON.parse(line).ca, join(data, "ca.pem"))
+    for (const [taken, complaint] of [
+      [data, / is in use by a local cluster that runs\. .*\n$/],
+      [commands.folder, / is not empty and was not made by a local cluster, .*\n$/]
+    ] as const) {
+      const second = cli("local", "--json", "--data", taken)
+      assert.deepStrictEqual(await second.exited, { code: 1, signal: null })
+      assert.match(second.errors(), complaint)
+      assert.notMatch(second.errors(), /\n./)
+      assert.strictEqual(second.output(), "")
+      assert.deepStrictEqual(second.leftovers(), [])
+    }
+    assert.deepStrictEqual(readdirSync(commands.folder), ["kept"])
+  })
+})
+
+describe("effect-dsql --completions", () => {
+  it("completes commands and options in bash", async (context) => {
+    if (!isInstalled("bash")) {
+      context.annotate("bash is not installed: it was not tried")
+      return
+    }
+    const program = cli("--completions", "bash")
+    assert.strictEqual((await program.exited).code, 0)
+    const complete = (...words: ReadonlyArray<string>): ReadonlyArray<string> => {
+      const line = `${program.output()}
+        COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${words.length - 1}
+        "$(complete -p effect-dsql | sed 's/.* -F \\([^ ]*\\) .*/\\1/')" effect-dsql
+        printf '%s\\n' "\${COMPREPLY[@]}"`
+      const { stderr, stdout } = spawnSync("bash", ["-c", line], { encoding: "utf8", cwd: commands.folder })
+      assert.strictEqual(stderr, "")
+      return stdout.trimEnd().split("\n")
+    }
+    assert.deepStrictEqual(complete("effect-dsql", "to"), ["token"])
+    assert.deepStrictEqual(complete("effect-dsql", "token", "--ho"), ["--host"])
+    assert.deepStrictEqual(complete("effect-dsql", "local", "--da"), ["--data"])
+  })
+
+  it.each(["zsh", "fish"])("prints a script for %s", async (name) => {
+    const program = cli("--completions", name)
+    assert.strictEqual((await program.exited).code, 0)
+    for (const word of ["effect-dsql", "token", "expires-in", "local", "data"]) assert.include(program.output(), word)
+  })
+})
+
 describe("effect-dsql", () => {
   it("explains itself, and refuses what it does not know", async () => {
     const help = cli("local", "--help")
     assert.strictEqual((await help.exited).code, 0)
-    assert.include(help.output(), "--json")
+    for (const text of ["--json", "--data", "Exit codes: 0"]) assert.include(help.output(), text)
     const unknown = cli("locla")
     assert.strictEqual((await unknown.exited).code, 1)
     assert.match(unknown.output() + unknown.errors(), /local/)

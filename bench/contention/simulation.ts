@@ -3,6 +3,8 @@
  * does: at COMMIT, and for the first to commit. Time is simulated, chance is seeded.
  */
 
+import { seeded } from "../../test/support/random.js"
+
 /** How long to wait after the n-th failed attempt, in milliseconds; `undefined` gives up. `random` is in [0, 1). */
 export interface Policy {
   readonly name: string
@@ -32,17 +34,6 @@ export interface Result {
 
 /** In milliseconds. Assumed, not measured: an application in the cluster's Region, and a COMMIT that is made durable. */
 export const latency = { roundTrip: 1, roundTripTail: 0.5, commit: 6, commitTail: 3 } as const
-
-/** A generator of numbers in [0, 1) with 32 bits of state (mulberry32). */
-const seeded = (seed: number) => {
-  let state = seed | 0
-  return (): number => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
-}
 
 interface Worker {
   readonly row: number

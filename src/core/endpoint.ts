@@ -12,13 +12,19 @@ const ipPattern = /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9a-f]*:[0-9a-f:.]+\]?)$/
 export type Host =
   | { readonly kind: "endpoint"; readonly host: string; readonly clusterId: string; readonly region: string }
   | { readonly kind: "clusterId"; readonly clusterId: string }
-  | { readonly kind: "invalid"; readonly why: string }
+  /** `what` is the string, quoted where it cannot hold a secret. */
+  | { readonly kind: "invalid"; readonly what: string; readonly why: string }
 
-const invalid = (why: string): Host => ({ kind: "invalid", why })
+const hostCharacters = /^[\w.:[\]-]*$/
 
 /** Host names are case-insensitive and may end in a dot; both are folded, since this very text is signed. */
 export const parseHost = (text: string): Host => {
   const host = text.trim().toLowerCase().replace(/\.$/, "")
+  const invalid = (why: string): Host => ({
+    kind: "invalid",
+    what: hostCharacters.test(host) ? `"${text}"` : "what was given",
+    why
+  })
   if (clusterIdPattern.test(host)) {
     return { kind: "clusterId", clusterId: host }
   }
@@ -28,6 +34,11 @@ export const parseHost = (text: string): Host => {
   }
   if (host === "") {
     return invalid("it is empty")
+  }
+  if (host.includes("://")) {
+    return invalid(
+      "a connection string is given in the place of all options (DSQL_URL in the environment), or read into options with DsqlConfig.fromString"
+    )
   }
   if (host === "localhost" || ipPattern.test(host)) {
     return invalid(

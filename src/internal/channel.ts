@@ -4,7 +4,7 @@ import type { Connection } from "../Connection.js"
 import type { DsqlError } from "../Errors.js"
 import { type Cursor, openAlone, openInTransaction } from "./cursor.js"
 import type { Result } from "./request.js"
-import { noteChanges, run, type StatementOptions } from "./statement.js"
+import { run, type StatementOptions } from "./statement.js"
 
 /** Waits for its turn among the requests on one connection. */
 export type InTurn = <A>(request: Effect.Effect<A, DsqlError>) => Effect.Effect<A, DsqlError>
@@ -24,10 +24,7 @@ export interface Channel {
 
 export const channelOf = (connection: Connection): Channel => ({
   run: (text, values, options) => run(connection, text, values, options),
-  openAlone: (text, values) => {
-    noteChanges(connection, text, [])
-    return openAlone(connection, text, values)
-  },
+  openAlone: (text, values) => openAlone(connection, text, values),
   openInTransaction: (inTurn, text, values) =>
     openInTransaction((f) => inTurn(Effect.suspend(() => f(connection))), text, values),
   destroy: connection.destroy

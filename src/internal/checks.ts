@@ -4,6 +4,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { DataOptions, Resolved, TlsOptions } from "../Config.js"
 import { endpointOf, isRegion, parseHost } from "../core/endpoint.js"
+import { settingProblem } from "../core/settings.js"
 import { DsqlConfigError, DsqlRegionError } from "../Errors.js"
 import { version } from "./version.js"
 
@@ -59,6 +60,12 @@ export const integer = (
     ? Either.right(value)
     : Either.left(invalid(option, `must be a whole number from ${least} to ${most}, not ${value}`))
 
+/** A part of something, from nothing to `most` of it. */
+export const part = (option: string, value: number, most: number): Either.Either<number, DsqlConfigError> =>
+  value >= 0 && value <= most
+    ? Either.right(value)
+    : Either.left(invalid(option, `must be a number from 0 to ${most}, not ${value}`))
+
 /** Start-up parameters end with a NUL, so one inside of a value would begin a parameter of its own. */
 export const text = (option: string, value: string): Either.Either<string, DsqlConfigError> => {
   const trimmed = value.trim()
@@ -97,7 +104,7 @@ export const applicationName = (prefix: string | undefined): Either.Either<strin
 
 export const target = (
   options: DataOptions,
-  environmentRegion: string | undefined
+  regionElsewhere: string | undefined
 ): Either.Either<{ readonly host: string; readonly clusterId: string; readonly region: string }, Failure> => {
   // `process.env.X!` compiles and is undefined all the same.
   if (typeof options.host !== "string" || options.host.trim() === "") {
@@ -109,7 +116,7 @@ export const target = (
       new DsqlConfigError({
         reason: "InvalidHost",
         option: "host",
-        detail: `"${options.host}" is not a cluster: ${parsed.why}.`
+        detail: `${parsed.what} is not a cluster: ${parsed.why}.`
       })
     )
   }
@@ -128,11 +135,21 @@ export const target = (
           })
         )
   }
-  const region = options.region ?? environmentRegion
+  const region = options.region ?? regionElsewhere
   if (region === undefined) {
     return Either.left(new DsqlRegionError({ reason: "Missing", host: parsed.clusterId }))
   }
-  return isRegion(region)
-    ? Either.right({ host: endpointOf(parsed.clusterId, region), clusterId: parsed.clusterId, region })
-    : Either.left(invalid("AWS_REGION", `"${region}" is not an AWS region; one looks like us-east-1`))
+  return Either.right({ host: endpointOf(parsed.clusterId, region), clusterId: parsed.clusterId, region })
+}
+
+/** What each session starts with, under the names as the server knows them. */
+export const session = (
+  settings: Readonly<Record<string, string>> = {}
+): Either.Either<Resolved["session"], DsqlConfigError> => {
+  const named = Object.entries(settings).map(([name, value]) => [name.toLowerCase(), value] as const)
+  for (const [name, value] of named) {
+    const problem = settingProblem(name, value)
+    if (problem !== undefined) return Either.left(invalid("session", `${name} ${problem}`))
+  }
+  return Either.right(Object.fromEntries(named))
 }

@@ -38,10 +38,21 @@ const forProfile = (command: string, profile: string | undefined): string =>
     ? command
     : `${command} --profile ${/^[\w@%+=:,./-]+$/.test(profile) ? profile : `"${profile}"`}`
 
+/**
+ * What was thrown, less what may hold secrets. The text of a SyntaxError quotes what could not be read. In hidden fields of
+ * its errors, the AWS SDK keeps the whole exchange: the answer, and the session token that was sent.
+ */
+const withoutSecrets = (thrown: unknown): unknown => {
+  if (thrown instanceof SyntaxError) return new Error("what it gave is not JSON")
+  if (!(thrown instanceof Error) || !("$response" in thrown)) return thrown
+  const { name, stack } = thrown
+  const message = thrown.message.replace(/\n\s*Deserialization error: .*/s, "")
+  return Object.assign(new Error(message), { ...thrown, name, stack })
+}
+
 /** `asked` is the profile that was asked for, if any. */
 export const credentialsError = (thrown: unknown, asked: string | undefined): DsqlCredentialsError => {
-  // The text of a SyntaxError quotes what it could not read, which may be a secret.
-  const cause = thrown instanceof SyntaxError ? new Error("what it gave is not JSON") : thrown
+  const cause = withoutSecrets(thrown)
   const text = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
   const meaning = meanings.find(({ said }) => said.test(text))
   const profile = profileIn(text) ?? asked

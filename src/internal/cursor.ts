@@ -6,7 +6,7 @@ import type { DsqlError, DsqlStatementError } from "../Errors.js"
 import { orDestroy } from "./dial.js"
 import { type Protocol, Request } from "./request.js"
 import type { RowShape } from "./rows.js"
-import { encode, noteChanges, sendPortal, submit } from "./statement.js"
+import { encode, sendPortal, submit } from "./statement.js"
 
 /** As many rows as `@effect/sql-pg` fetches at a time. */
 const rowsPerFetch = 128
@@ -83,6 +83,7 @@ export const openAlone = (
       (failure) => callback(failure)
     )
     let state: "new" | "open" | "ended" = "new"
+    let lost: DsqlStatementError | undefined
     const advance = () => {
       if (state === "new") {
         state = "open"
@@ -93,10 +94,13 @@ export const openAlone = (
     }
     const fetch = Effect.async<Rows, DsqlStatementError>((resume) => {
       callback = (failure) => {
-        if (request.suspended) return resume(Effect.succeed(takeRows(request)))
+        if (failure === undefined) {
+          state = request.suspended ? "open" : "ended"
+          return resume(Effect.succeed(takeRows(request)))
+        }
         state = "ended"
-        if (failure === undefined) return resume(Effect.succeed(takeRows(request)))
-        const error = connection.toError(failure)
+        // It may come while nobody waits for rows: the connection was lost between two fetches.
+        const error = (lost = connection.toError(failure))
         connection.whenReady(() => resume(Effect.fail(error)))
       }
       advance()
@@ -107,7 +111,9 @@ export const openAlone = (
       request.end()
     }).pipe(orDestroy(connection, "1 second"))
     return {
-      fetch: Effect.suspend(() => (state === "ended" ? Effect.succeed([]) : fetch)),
+      fetch: Effect.suspend(() =>
+        lost === undefined ? (state === "ended" ? Effect.succeed([]) : fetch) : Effect.fail(lost)
+      ),
       close: Effect.suspend(() => (state === "open" && connection.isOpen() ? close : Effect.void))
     }
   })
@@ -146,13 +152,6 @@ export const openInTransaction = (use: Use, text: string, values: ReadonlyArray<
     )
   const fetch = use((connection) =>
     Effect.map(opened === undefined ? first(connection) : next(connection, opened.portal), (request) => {
-      if (!request.suspended) {
-        noteChanges(
-          connection,
-          text,
-          request.results.map(({ command }) => command)
-        )
-      }
       more = request.suspended
       shape = request.described
       return takeRows(request)

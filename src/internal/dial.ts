@@ -4,13 +4,16 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { Socket } from "node:net"
 import type { SecureContext } from "node:tls"
-import * as Pg from "pg"
+import type * as Pg from "pg"
+// @ts-expect-error not from `pg` itself, which has another client in its place where NODE_PG_FORCE_NATIVE is set
+import PgClient from "pg/lib/client.js"
 import type { Resolved } from "../Config.js"
 import { startupOptions } from "../core/settings.js"
 import type { DsqlStatementError } from "../Errors.js"
 import { dialError, lostError, networkError, statementError } from "./driverError.js"
 import { PreparedStatements } from "./preparedStatements.js"
 import type { Protocol } from "./request.js"
+import { SessionChanges } from "./sessionChanges.js"
 import type { Setup } from "./setup.js"
 
 /** The part of a `pg.Client` that its types leave out. */
@@ -31,11 +34,11 @@ export interface Connection {
   readonly isOpen: () => boolean
   /** Inside of a transaction block, be it an aborted one. */
   readonly inTransaction: () => boolean
-  /** Open, outside of any transaction block, and with nothing about it that cannot be undone: fit for somebody else. */
+  /** Open, idle, outside of any transaction block, and with nothing that cannot be undone: fit for somebody else. */
   readonly isUsable: () => boolean
-  /** To be called when a statement may have changed the session: its settings, or what `RESET ALL` cannot undo. */
-  readonly markChanged: (what: "settings" | "more") => void
-  /** Undoes what {@link markChanged} told of and sets up anew; `undefined` where there is nothing to undo. */
+  /** What statements have changed about the session. */
+  readonly changes: SessionChanges
+  /** Undoes the {@link changes} and sets up anew; `undefined` where there is nothing to undo. */
   readonly reset: () => Effect.Effect<void, DsqlStatementError> | undefined
   /** Calls back when the server has ended its answer, so that the next statement finds it waiting. */
   readonly whenReady: (callback: () => void) => void
@@ -74,7 +77,7 @@ const socketTo = (address: string): Socket => {
 }
 
 const makeClient = (config: Resolved, secureContext: SecureContext, token: Redacted.Redacted, socket: Socket) => {
-  const client = new Pg.Client({
+  const client: Pg.Client = new PgClient({
     host: config.host,
     port: config.port,
     user: config.user,
@@ -109,8 +112,7 @@ const makeConnection = (
   setup: Setup | undefined
 ) => {
   let state: "opening" | "open" | "gone" = "opening"
-  let changed = false
-  let beyondReset = false
+  const changes = new SessionChanges(internals.connection)
   const destroy = () => {
     state = state === "opening" ? state : "gone"
     socket.destroy()
@@ -132,15 +134,26 @@ const makeConnection = (
   const resetAll = Effect.async<void, DsqlStatementError>((resume) => {
     client.query("RESET ALL", (error: Error | null) => resume(error ? Effect.fail(toError(error)) : Effect.void))
   })
-  // What it changes belongs to the connection from now on and is nothing to undo.
+  // What it changes belongs to the connection from now on and is nothing to undo. Whatever comes behind a BEGIN of it would
+  // never be committed.
   const prepare =
     setup === undefined
       ? Effect.void
-      : Effect.suspend(() => setup(connection)).pipe(Effect.andThen(() => (changed = beyondReset = false)))
-  const reset = Effect.zipRight(resetAll, prepare).pipe(
+      : Effect.suspend(() => setup(connection)).pipe(
+          Effect.andThen(() => changes.forget()),
+          Effect.filterOrFail(
+            () => connection.isUsable(),
+            () =>
+              connection.isOpen()
+                ? networkError(config, "Other", new Error("setup has left a transaction open"))
+                : networkError(config, "Closed")
+          )
+        )
+  const reset = resetAll.pipe(
+    Effect.andThen(() => changes.forget()),
+    Effect.zipRight(prepare),
     Effect.timeoutFail({ duration: resetTimeout, onTimeout: () => networkError(config, "Closed") }),
-    Effect.interruptible,
-    Effect.onError(() => Effect.sync(destroy))
+    Effect.interruptible
   )
   const goodbye = Effect.async<void>((resume) => client.end(() => resume(Effect.void)))
   const connection: Connection = {
@@ -148,23 +161,18 @@ const makeConnection = (
     statements: new PreparedStatements(internals.connection),
     isOpen: () => state === "open",
     inTransaction: () => internals.getTransactionStatus() !== "I",
-    isUsable: () => state === "open" && !beyondReset && internals.getTransactionStatus() === "I",
-    markChanged: (what) => {
-      changed = true
-      beyondReset ||= what === "more"
-    },
-    reset: () => {
-      const due = changed
-      changed = false
-      return due ? reset : undefined
-    },
+    isUsable: () =>
+      state === "open" && internals.readyForQuery && !changes.lasting && internals.getTransactionStatus() === "I",
+    changes,
+    reset: () => (changes.any ? reset : undefined),
     whenReady,
     destroy,
-    end: Effect.suspend(() =>
-      state === "open"
-        ? Effect.ensuring(orDestroy(connection, endTimeout)(goodbye), Effect.sync(destroy))
-        : Effect.sync(destroy)
-    ),
+    end: Effect.suspend(() => {
+      if (state !== "open") return Effect.sync(destroy)
+      // Whatever still waits for an answer learns at once that none will come.
+      state = "gone"
+      return Effect.ensuring(orDestroy(connection, endTimeout)(goodbye), Effect.sync(destroy))
+    }),
     toError
   }
   const opened = () => {
@@ -174,6 +182,10 @@ const makeConnection = (
   // A connection that breaks while it lies idle is found out at the next checkout.
   client.on("error", destroy)
   client.on("end", destroy)
+  // The server says no more after that, and whether its closing arrives is not for sure.
+  internals.connection.on("errorMessage", ({ severity }: Pg.DatabaseError) => {
+    if (severity === "FATAL" || severity === "PANIC") destroy()
+  })
   return { connection, opened, prepare }
 }
 

@@ -58,7 +58,13 @@ const peerOf = (config: Resolved) => ({ host: config.host, address: addressOf(co
 
 /** What failed on the way to a cluster; `cause` where somebody said why. */
 export const networkError = (config: Resolved, reason: ConnectionReason, cause?: unknown): DsqlConnectionError =>
-  new DsqlConnectionError({ reason, host: config.host, address: addressOf(config), cause })
+  new DsqlConnectionError({
+    reason,
+    host: config.host,
+    address: addressOf(config),
+    sqlState: cause instanceof Pg.DatabaseError ? cause.code : undefined,
+    cause
+  })
 
 /** While a connection is being opened. */
 export const dialError = (config: Resolved, cause: unknown): DsqlStatementError =>
@@ -82,5 +88,5 @@ export const statementError = (config: Resolved, cause: unknown): DsqlStatementE
   }
   const why = cause instanceof Error ? cause.message : String(cause)
   const message = `a parameter or a value of the result could not be converted: ${why}`
-  return new DsqlQueryError({ sqlState: dataException, server: { sqlState: dataException, message } })
+  return new DsqlQueryError({ sqlState: dataException, server: { sqlState: dataException, message }, cause })
 }

@@ -47,6 +47,10 @@ export class PreparedStatements {
         this.closing.shift()
       }
     })
+    // The server has dropped them, all or one of them, at somebody's word.
+    protocol.on("commandComplete", ({ text: tag }: { readonly text: string }) => {
+      if (tag.startsWith("DEALLOCATE") || tag === "DISCARD ALL") this.byText.clear()
+    })
   }
 
   /** The statement for a text, held or about to be; `undefined` for one that is not worth keeping. */
@@ -67,11 +71,6 @@ export class PreparedStatements {
     const statement = this.byText.get(text)
     this.byText.delete(text)
     if (statement?.held === true) this.closing.push({ type: "S", name: statement.name })
-  }
-
-  /** To be called when the server has dropped them all. */
-  forgetAll(): void {
-    this.byText.clear()
   }
 
   /** A name for a portal, which the server keeps until it is closed or its transaction ends. */

@@ -19,7 +19,7 @@ type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArra
 /** How a session comes to a connection: its own, or one of the pool's for each statement. */
 export interface Source {
   readonly use: <A>(f: (channel: Channel) => Effect.Effect<A, DsqlError>) => Effect.Effect<A, DsqlError>
-  /** Whether statements are transactions of their own. */
+  /** Whether statements are transactions of their own, which commit by themselves. */
   readonly autocommit: boolean
   /** Where a stream's cursor is opened: on a connection of its own, or on the session's, among its other statements. */
   readonly streams: Effect.Effect<Channel, DsqlError, Scope.Scope> | Channel
@@ -50,14 +50,14 @@ export const toSqlError = (cause: DsqlError): SqlError => new SqlError({ cause, 
 const oneOrAll = <A, B>(results: ReadonlyArray<A>, f: (result: A) => B): B | ReadonlyArray<B> =>
   results.length === 1 ? f(results[0]!) : results.map(f)
 
-/** Outside of a transaction a statement commits by itself, so when its answer is lost, so is its outcome. */
-const ofAutocommit = (error: DsqlError): DsqlError => {
+/** When the answer to something that commits is lost, so is its outcome. */
+export const ofCommit = (error: DsqlError): DsqlError => {
   if (error._tag === "DsqlConnectionError" && error.reason === "Closed") {
     const { address, cause, host, reason, sqlState } = error
     return new DsqlConnectionError({ address, cause, host, reason, sqlState, outcomeUnknown: true })
   }
   return error._tag === "DsqlUnavailableError"
-    ? new DsqlUnavailableError({ server: error.server, outcomeUnknown: true })
+    ? new DsqlUnavailableError({ server: error.server, cause: error.cause, outcomeUnknown: true })
     : error
 }
 
@@ -82,7 +82,7 @@ export class Session implements SqlConnection.Connection {
     return Effect.mapError(
       this.source.use((channel) => {
         const results = channel.run(text, values, options)
-        return this.source.autocommit ? Effect.mapError(results, ofAutocommit) : results
+        return this.source.autocommit ? Effect.mapError(results, ofCommit) : results
       }),
       toSqlError
     )
@@ -145,7 +145,7 @@ export class Session implements SqlConnection.Connection {
     // Opening sends nothing yet, so nothing is lost between it and its finalizer.
     const cursor = Effect.tap(this.open(text, values), ({ close }) => Effect.addFinalizer(() => close))
     const rows = Stream.mapError(Stream.unwrapScoped(Effect.map(cursor, streamOf)), (error) =>
-      toSqlError(this.source.autocommit ? ofAutocommit(error) : error)
+      toSqlError(this.source.autocommit ? ofCommit(error) : error)
     )
     return transformRows === undefined
       ? rows

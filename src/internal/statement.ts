@@ -40,9 +40,10 @@ export interface Portal {
 /** Everything up to the first rows; the caller ends it with Sync or Flush. */
 export const sendPortal = (
   protocol: Protocol,
-  { statements }: Connection,
+  { changes, statements }: Connection,
   { portal, rows, statement, text, values }: Portal
 ): void => {
+  changes.sending(text, values)
   statements.sendClosing(protocol)
   if (statements.mustParse(statement)) {
     protocol.parse({ name: statement?.name ?? "", text })
@@ -80,7 +81,10 @@ export const submit = (
 
 /** The simple protocol: no parameters, any number of statements. */
 const simple = (connection: Connection, text: string, rowMode: RowMode) =>
-  submit(connection, rowMode, (protocol) => protocol.query(text))
+  submit(connection, rowMode, (protocol) => {
+    connection.changes.sending(text)
+    protocol.query(text)
+  })
 
 /** "cached plan must not change result type", and a name that the server does not know (any more). */
 const isStale = (error: DsqlStatementError): boolean =>
@@ -125,18 +129,6 @@ const extended = (
       : attempt
   })
 
-/** A SET shows by its command tag, `set_config` hides in a SELECT; `RESET ALL` undoes neither a role nor a PREPARE. */
-export const noteChanges = (connection: Connection, text: string, commands: ReadonlyArray<string>): void => {
-  if (commands.includes("DEALLOCATE") || commands.includes("DISCARD")) {
-    connection.statements.forgetAll()
-  }
-  if (commands.includes("PREPARE")) {
-    connection.markChanged("more")
-  } else if (commands.includes("SET") || /set_config/i.test(text)) {
-    connection.markChanged(/\b(?:role|authorization)\b/i.test(text) ? "more" : "settings")
-  }
-}
-
 export interface StatementOptions {
   readonly rowMode?: RowMode | undefined
   /** Whether a statement with parameters is kept by the server under a name. Default `true`. */
@@ -152,12 +144,5 @@ export const run = (
 ): Effect.Effect<ReadonlyArray<Result>, DsqlStatementError> =>
   Effect.map(
     values.length === 0 ? simple(connection, text, rowMode) : extended(connection, text, values, rowMode, prepare),
-    ({ results }) => {
-      noteChanges(
-        connection,
-        text,
-        results.map((result) => result.command)
-      )
-      return results
-    }
+    ({ results }) => results
   )

@@ -1,7 +1,7 @@
 /** How every statement constructor of a client is made: its compiler, the spans and the names of its rows. */
-import * as Statement from "@effect/sql/Statement"
 import type { Resolved } from "../Config.js"
 import { makeCompiler } from "./compiler.js"
+import { renameRows } from "./names.js"
 
 const spanAttributesOf = (config: Resolved): ReadonlyArray<readonly [string, unknown]> => [
   ...Object.entries(config.spanAttributes ?? {}),
@@ -17,5 +17,5 @@ export const statementSettings = (config: Resolved) => ({
   transformRows:
     config.transformResultNames === undefined
       ? undefined
-      : Statement.defaultTransforms(config.transformResultNames, config.transformJson).array
+      : renameRows(config.transformResultNames, config.transformJson !== false)
 })

@@ -10,7 +10,7 @@ import type { DsqlError } from "../Errors.js"
 import { DsqlCommitOutcomeUnknownError, DsqlLimitError, DsqlTransactionError } from "../Errors.js"
 import type { Channel } from "./channel.js"
 import { orDestroy } from "./dial.js"
-import { oneByOne, Session, toSqlError } from "./session.js"
+import { ofCommit, oneByOne, Session, toSqlError } from "./session.js"
 
 /** How long COMMIT or ROLLBACK may stay unanswered before its connection is given up. */
 const endTimeout = "10 seconds"
@@ -65,7 +65,7 @@ const commit = (channel: Channel, course: Course): Effect.Effect<void, DsqlError
   bounded(channel, "COMMIT").pipe(
     Effect.mapError((error) =>
       error._tag === "DsqlConnectionError" || error._tag === "DsqlUnavailableError"
-        ? new DsqlCommitOutcomeUnknownError({ cause: error })
+        ? new DsqlCommitOutcomeUnknownError({ cause: ofCommit(error) })
         : error
     ),
     Effect.flatMap((command) =>

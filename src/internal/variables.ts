@@ -18,7 +18,10 @@ const leafOf = (error: ConfigError.ConfigError): { readonly path: string; readon
 
 const fromConfigError = (error: ConfigError.ConfigError): DsqlConfigError => {
   const leaf = leafOf(error)
-  if (!leaf.missing) return new DsqlConfigError({ reason: "InvalidOption", option: leaf.path, detail: leaf.text })
+  if (!leaf.missing) {
+    const reason = leaf.path === "DSQL_URL" ? "InvalidConnectionString" : "InvalidOption"
+    return new DsqlConfigError({ reason, option: leaf.path, detail: leaf.text })
+  }
   return leaf.path === "DSQL_HOST"
     ? missingHost(leaf.path)
     : new DsqlConfigError({ reason: "Missing", option: leaf.path, detail: "is not set" })
@@ -28,26 +31,24 @@ export const read = <A>(config: Config.Config<A>): Effect.Effect<A, DsqlConfigEr
   Effect.mapError(config, fromConfigError)
 
 /** An empty variable counts as one that is not set, as shells and containers often spell it. */
-export const variable = <A>(
+export const parsedVariable = <A>(
   name: string,
-  form: string,
-  parse: (text: string) => Option.Option<A>
+  parse: (text: string) => Either.Either<A, string>
 ): Config.Config<A | undefined> =>
   Config.string(name).pipe(
     Config.withDefault(""),
     Config.mapOrFail((text) => {
       const trimmed = text.trim()
-      const value = trimmed === "" ? Option.some(undefined) : parse(trimmed)
-      return Either.fromOption(value, () => ConfigError.InvalidData([name], `must be ${form}, not "${trimmed}"`))
+      return trimmed === ""
+        ? Either.right(undefined)
+        : Either.mapLeft(parse(trimmed), (detail) => ConfigError.InvalidData([name], detail))
     })
   )
+
+export const variable = <A>(name: string, form: string, parse: (text: string) => Option.Option<A>) =>
+  parsedVariable(name, (text) => Either.fromOption(parse(text), () => `must be ${form}, not "${text}"`))
 
 export const textVariable = (name: string) => variable(name, "text", Option.some)
 
 export const integerVariable = (name: string) =>
   variable(name, "a whole number", (text) => (/^\d{1,9}$/.test(text) ? Option.some(Number(text)) : Option.none()))
-
-export const regionVariables = Config.map(
-  Config.all([textVariable("AWS_REGION"), textVariable("AWS_DEFAULT_REGION")]),
-  ([region, defaultRegion]) => region ?? defaultRegion
-)

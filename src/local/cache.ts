@@ -1,8 +1,9 @@
 import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync, statSync } from "node:fs"
-import { mkdtemp, readdir, rename, rm } from "node:fs/promises"
+import { mkdtemp, open, readdir, rename, rm, utimes } from "node:fs/promises"
 import { homedir, hostname, tmpdir } from "node:os"
 import { dirname, isAbsolute, join } from "node:path"
 import { LocalClusterError, systemErrorCode } from "./errors.js"
+import { lock } from "./lock.js"
 import { isTraversable } from "./runAs.js"
 
 /** Who asks for the cache, and what decides where it lies. */
@@ -58,7 +59,8 @@ export const openCache = (user: CacheUser, candidates = cacheCandidates(user)): 
   return found
 }
 
-const makePrivateFolder = (folder: string, uid: number): void => {
+/** Makes a folder for us, and in the case of root for the account that PostgreSQL runs as; one that is there stays as it is. */
+export const makePrivateFolder = (folder: string, uid: number): void => {
   try {
     const mode = uid === 0 ? 0o755 : 0o700
     mkdirSync(folder, { mode })
@@ -71,8 +73,8 @@ const makePrivateFolder = (folder: string, uid: number): void => {
 
 /**
  * The folder `<cache>/<key>`, built by `build` unless it is there. It is built aside and renamed, so that it is either
- * whole or absent, and nobody waits for somebody who died: of several builders the first to finish wins, the others
- * discard their copy.
+ * whole or absent. One builds at a time, and the others wait for it; where nothing can be locked, or the one takes too
+ * long, several build and the first to finish wins. Nobody waits for somebody who died.
  */
 export const cached = async (
   cache: string,
@@ -81,24 +83,56 @@ export const cached = async (
   build: (folder: string) => Promise<void>
 ): Promise<string> => {
   const entry = join(cache, key)
-  if (statSync(entry, { throwIfNoEntry: false }) === undefined) {
-    await removeDeadBuilds(cache)
-    const folder = await mkdtemp(join(cache, `${buildPrefix()}${process.pid}-`))
-    try {
-      chmodSync(folder, 0o755)
-      await build(folder)
-      seal(folder, uid)
-      await rename(folder, entry).catch((error: unknown) => {
-        if (!["EEXIST", "ENOTEMPTY"].includes(systemErrorCode(error) ?? "")) throw error
-      })
-    } finally {
-      await rm(folder, { recursive: true, force: true })
-    }
+  if (!isThere(entry)) {
+    await withLock(cache, async () => {
+      if (isThere(entry)) return
+      await removeUnused(cache)
+      await buildAside(cache, entry, uid, build)
+    })
   }
   if (!isTrusted(entry, uid)) {
     throw new LocalClusterError("CannotRun", `${entry} belongs to somebody else or is writable by others. Remove it.`)
   }
+  // For `removeUnused`. A cache that is prepared and read-only stays as it is.
+  const now = new Date()
+  await utimes(entry, now, now).catch(() => {})
   return entry
+}
+
+const isThere = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined
+
+const lockName = "lock"
+
+/** How many seconds others may take to build. */
+const patience = 60
+
+const withLock = async <A>(cache: string, use: () => Promise<A>): Promise<A> => {
+  const file = await open(join(cache, lockName), "a", 0o600)
+  try {
+    await lock(file.fd, patience).catch(() => false)
+    return await use()
+  } finally {
+    await file.close()
+  }
+}
+
+const buildAside = async (
+  cache: string,
+  entry: string,
+  uid: number,
+  build: (folder: string) => Promise<void>
+): Promise<void> => {
+  const folder = await mkdtemp(join(cache, `${buildPrefix()}${process.pid}-`))
+  try {
+    chmodSync(folder, 0o755)
+    await build(folder)
+    seal(folder, uid)
+    await rename(folder, entry).catch((error: unknown) => {
+      if (!["EEXIST", "ENOTEMPTY"].includes(systemErrorCode(error) ?? "")) throw error
+    })
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
 }
 
 /** Gives a built tree to its owner, readable by all: the cache folder decides who gets that far. */
@@ -113,11 +147,20 @@ const seal = (path: string, uid: number): void => {
 /** Process ids mean something only on their own host, and a cache may be shared by containers. */
 const buildPrefix = (): string => `build-${hostname()}-`
 
-const removeDeadBuilds = async (cache: string): Promise<void> => {
+/** What other versions have left: each is some 80 MB. */
+const unusedAfter = 30 * 24 * 60 * 60 * 1000
+
+/** Removes what builders have left that died, and what nobody has used for a month. */
+const removeUnused = async (cache: string): Promise<void> => {
   const prefix = buildPrefix()
   for (const name of await readdir(cache)) {
+    const path = join(cache, name)
     const pid = name.startsWith(prefix) ? Number.parseInt(name.slice(prefix.length), 10) : Number.NaN
-    if (Number.isInteger(pid) && !isAlive(pid)) await rm(join(cache, name), { recursive: true, force: true })
+    const isDead = Number.isInteger(pid) && !isAlive(pid)
+    const lastUsed = lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
+    const isOld = name !== lockName && lastUsed < Date.now() - unusedAfter
+    // A process that the dead one has left may still write there; the next build tries again.
+    if (isDead || isOld) await rm(path, { recursive: true, force: true }).catch(() => {})
   }
 }
 

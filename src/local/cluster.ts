@@ -1,21 +1,19 @@
-import { rm, writeFile } from "node:fs/promises"
-import { join } from "node:path"
-import type { TLSSocket } from "node:tls"
 import { cancelBackend } from "./backend.js"
 import { platformPackage } from "./binaries.js"
 import { makeCertificates } from "./certificates.js"
+import { openDataFolder, writeAuthority } from "./dataFolder.js"
 import { LocalClusterError } from "./errors.js"
 import { Gate } from "./gate.js"
 import { type Gateway, startGateway } from "./gateway.js"
 import { accountId, Iam, type Identity } from "./iam.js"
 import { iamStatements } from "./iamStatements.js"
 import { randomClusterId, randomIdentity } from "./identity.js"
-import { requireLocalPackages } from "./packages.js"
 import { readLogs } from "./logs.js"
-import { makeRunFolder, startPostgres } from "./postgres.js"
-import { resetDatabase } from "./reset.js"
+import { requireLocalPackages } from "./packages.js"
+import { runFolder, startPostgres } from "./postgres.js"
 import { findRunAs } from "./runAs.js"
-import { runSession } from "./session.js"
+import { makeServer } from "./server.js"
+import { runSession, type SessionContext } from "./session.js"
 import { type SessionInfo, Sessions } from "./sessions.js"
 import { internalUser, prepareInstallation } from "./template.js"
 
@@ -34,6 +32,11 @@ export interface ClusterOptions {
   readonly region?: string | undefined
   /** 26 characters of a-z and 0-9; by default a random one. */
   readonly clusterId?: string | undefined
+  /**
+   * A folder that keeps the cluster with its data for further runs: then its id, region, port, certificates and credentials
+   * are those of the first, and options that contradict them are refused. Made if it is not there. By default nothing is kept.
+   */
+  readonly data?: string | undefined
   /**
    * What a CancelRequest does. `ignored`, the default: nothing, as on the service as far as is known; it is not
    * documented there, and users report that it has no effect. `postgres`: it ends the statement with 57014. Either way
@@ -58,7 +61,7 @@ export interface Cluster {
   readonly database: "postgres"
   /** The certificate authority to trust, as PEM text. */
   readonly ca: string
-  /** The same in a file, by its absolute path; there until the cluster stops. */
+  /** The same in a file, by its absolute path; there until the cluster stops, or where its data are kept as long as they. */
   readonly caFile: string
   /** Credentials made for this cluster. */
   readonly accessKeyId: string
@@ -95,12 +98,23 @@ export interface Cluster {
    * done. Identities and the skew of the clock stay. Rejects with `LocalClusterError`.
    */
   readonly reset: () => Promise<void>
+  /**
+   * Ends PostgreSQL as a crash would: sessions are cut off, what was committed stays, and the port refuses connections until
+   * `startServer`. A cluster that is stopped stays so.
+   */
+  readonly stopServer: () => Promise<void>
+  /**
+   * Brings the cluster back, at the same port and as it was when PostgreSQL ended, for whatever reason. Does nothing while
+   * it runs. Rejects with `LocalClusterError`.
+   */
+  readonly startServer: () => Promise<void>
   /** The end of PostgreSQL's log: at most 64 KiB of failed statements and what else it reports. */
   readonly logs: () => Promise<string>
-  /** Ends PostgreSQL, closes the port and removes the folder. May be called more than once. */
+  /** Ends PostgreSQL, closes the port and removes what is not kept. May be called more than once. */
   readonly stop: () => Promise<void>
 }
 
+const defaultRegion = "us-east-1"
 const hostaddr = "127.0.0.1"
 const database = "postgres"
 const clientTimeout = 30_000
@@ -117,72 +131,81 @@ export const startCluster = (options: ClusterOptions = {}): Promise<Cluster> =>
 
 const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
   requireLocalPackages(platformPackage(process.platform, process.arch))
-
-  const region = checked("region", options.region ?? "us-east-1", /^[a-z0-9-]{1,32}$/)
-  const clusterId = checked("clusterId", options.clusterId ?? randomClusterId(), /^[a-z0-9]{26}$/)
-  const endpoint = `${clusterId}.dsql.${region}.on.aws`
-  const clock = options.clock ?? { now: Date.now }
-  const owner = randomIdentity()
-  const iam = new Iam()
-  const { arn } = iam.add(owner)
-  const sessions = new Sessions()
-  const network = new Gate()
-  const databaseGate = new Gate()
-  let tokenSkew = 0
-
+  checkIdentity(options)
   const runAs = findRunAs()
   const installation = await prepareInstallation(runAs)
-  const folder = await makeRunFolder(runAs)
-  const caFile = join(folder, "ca.pem")
-  const starting = startPostgres(folder, installation, runAs)
-  let gateway: Gateway | undefined
-  const stopAll = async (): Promise<void> => {
-    await gateway?.close()
-    const postgres = await starting.catch(() => undefined)
-    await postgres?.stop()
-    // It went with PostgreSQL, unless not even the supervisor could start.
-    await rm(folder, { recursive: true, force: true })
+  const endings: Array<() => Promise<void>> = []
+  const end = async (): Promise<void> => {
+    for (const ending of endings.toReversed()) await ending()
   }
   try {
-    const [{ socketPath }, certificates] = await Promise.all([starting, makeCertificates(region)])
-    await writeFile(caFile, certificates.ca)
-    const onCancel = async (key: Buffer): Promise<void> => {
-      if (options.cancel === "postgres") await cancelBackend(socketPath, key)
+    const kept =
+      options.data === undefined ? undefined : await openDataFolder(options.data, options, installation, runAs)
+    if (kept !== undefined) endings.push(kept.close)
+    const folder = runFolder(runAs)
+    const starting = startPostgres(folder, installation, runAs, kept)
+    endings.push(async () => (await starting.catch(() => undefined))?.close())
+
+    const owner = kept?.stored ?? randomIdentity()
+    const { clusterId, region } = kept?.stored ?? {
+      clusterId: options.clusterId ?? randomClusterId(),
+      region: options.region ?? defaultRegion
     }
-    const session = {
+    const endpoint = `${clusterId}.dsql.${region}.on.aws`
+    const [postgres, certificates] = await Promise.all([starting, kept?.stored ?? makeCertificates(region)])
+    const { ca } = certificates
+    const caFile = await writeAuthority(kept?.path ?? folder, ca)
+
+    const clock = options.clock ?? { now: Date.now }
+    let tokenSkew = 0
+    const iam = new Iam()
+    const { accessKeyId, secretAccessKey } = owner
+    const { arn } = iam.add({ accessKeyId, secretAccessKey })
+    const sessions = new Sessions()
+    const network = new Gate()
+    const databaseGate = new Gate()
+    const onCancel = async (key: Buffer): Promise<void> => {
+      if (options.cancel === "postgres") await cancelBackend(postgres.socketPath, key)
+    }
+    const session: SessionContext = {
       endpoint,
       region,
       clusterArn: `arn:aws:dsql:${region}:${accountId}:cluster/${clusterId}`,
       databaseName: database,
       internalUser,
-      socketPath,
+      socketPath: postgres.socketPath,
       loginTimeout: clientTimeout,
       now: () => clock.now() + tokenSkew,
-      findPrincipal: (accessKeyId: string) => iam.find(accessKeyId),
+      findPrincipal: (accessKeyId) => iam.find(accessKeyId),
       network,
       database: databaseGate,
       onCancel,
-      onLogin: (info: Omit<SessionInfo, "since">, client: TLSSocket) =>
-        sessions.add({ ...info, since: new Date(clock.now()) }, client),
+      onLogin: (info, client) => sessions.add({ ...info, since: new Date(clock.now()) }, client),
       makeStages: () => [iamStatements()]
     }
-    const { port, connectionCount, dropConnections } = (gateway = await startGateway({
-      host: hostaddr,
-      port: options.port ?? 0,
-      certificate: certificates.certificate,
-      key: certificates.key,
-      handshakeTimeout: clientTimeout,
-      network,
-      onCancel,
-      onSecure: (socket) => void runSession(socket, session).catch(() => socket.destroy())
-    }))
-    const reset = async (): Promise<void> => {
-      databaseGate.close()
-      dropConnections()
-      await resetDatabase(socketPath, internalUser).finally(() => databaseGate.open())
-    }
-    let resetting = Promise.resolve()
-    let stopping: Promise<void> | undefined
+    const openGateway = (port: number): Promise<Gateway> =>
+      startGateway({
+        host: hostaddr,
+        port,
+        certificate: certificates.certificate,
+        key: certificates.key,
+        handshakeTimeout: clientTimeout,
+        network,
+        onCancel,
+        onSecure: (socket) => void runSession(socket, session).catch(() => socket.destroy())
+      })
+    const gateway = await openGateway(options.port ?? kept?.stored?.port ?? 0).catch((error: unknown) => {
+      // The port of an earlier run is kept for who has written it down, but nobody has asked for it.
+      if (options.port === undefined && isPortInUse(error)) return openGateway(0)
+      throw error
+    })
+    const server = makeServer({ postgres, gateway, openGateway, database: databaseGate })
+    endings.push(server.close)
+    const { port } = server
+    if (kept?.stored === undefined)
+      await kept?.store({ clusterId, region, port, accessKeyId, secretAccessKey, ...certificates })
+
+    let ended: Promise<void> | undefined
     return {
       clusterId,
       endpoint,
@@ -191,34 +214,43 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       port,
       user: "admin",
       database,
-      ca: certificates.ca,
+      ca,
       caFile,
-      accessKeyId: owner.accessKeyId,
-      secretAccessKey: owner.secretAccessKey,
+      accessKeyId,
+      secretAccessKey,
       arn,
       addIdentity: (identity) => iam.add(identity).grantee,
       removeIdentity: (accessKeyId) => iam.remove(accessKeyId),
       setTokenSkew: (milliseconds) => void (tokenSkew = milliseconds),
-      connectionCount,
+      connectionCount: server.connectionCount,
       loginCount: () => sessions.logins,
       connections: () => sessions.list(),
       dropConnections: (of) =>
-        of === undefined ? dropConnections() : void sessions.drop(({ user }) => user === of.user),
+        of === undefined ? server.dropConnections() : void sessions.drop(({ user }) => user === of.user),
       dropConnection: (wanted) => sessions.drop(({ id }) => id === wanted) > 0,
       pause: () => network.close(),
       resume: () => network.open(),
-      // One at a time, also after one that failed.
-      reset: () => (resetting = resetting.then(reset, reset)),
+      reset: server.reset,
+      stopServer: server.stop,
+      startServer: server.start,
       logs: () => readLogs(folder),
-      stop: () => (stopping ??= stopAll())
+      stop: () => (ended ??= end())
     }
   } catch (error) {
-    await stopAll()
+    await end()
     throw error
   }
 }
 
-const checked = (name: string, value: string, pattern: RegExp): string => {
-  if (pattern.test(value)) return value
+const isPortInUse = (error: unknown): boolean => error instanceof LocalClusterError && error.reason === "PortInUse"
+
+/** Refuses what would make no endpoint. */
+const checkIdentity = ({ clusterId, region }: ClusterOptions): void => {
+  check("region", region, /^[a-z0-9-]{1,32}$/)
+  check("clusterId", clusterId, /^[a-z0-9]{26}$/)
+}
+
+const check = (name: string, value: string | undefined, pattern: RegExp): void => {
+  if (value === undefined || pattern.test(value)) return
   throw new LocalClusterError("StartFailed", `${name} must match ${pattern.source}, but is ${JSON.stringify(value)}.`)
 }

@@ -1,6 +1,15 @@
 /** Why a local cluster could not start, or not do what it was told. */
 export type LocalClusterErrorReason =
-  "MissingPackage" | "UnsupportedPlatform" | "CannotRun" | "PortInUse" | "StartFailed" | "InvalidArn" | "ResetFailed"
+  | "MissingPackage"
+  | "UnsupportedPlatform"
+  | "CannotRun"
+  | "PortInUse"
+  | "DataInUse"
+  | "DataUnusable"
+  | "DataIncompatible"
+  | "StartFailed"
+  | "InvalidArn"
+  | "ResetFailed"
 
 /** The only error that a cluster fails with. Its message says what to do next. */
 export class LocalClusterError extends Error {

@@ -3,7 +3,7 @@ import type { Identity } from "./iam.js"
 
 const base32 = "abcdefghijklmnopqrstuvwxyz234567"
 
-const randomText = (length: number): string =>
+export const randomText = (length: number): string =>
   Array.from({ length }, () => base32.charAt(randomInt(base32.length))).join("")
 
 /** Shaped as the service's ids. */

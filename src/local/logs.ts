@@ -18,3 +18,9 @@ export const readLogs = async (folder: string): Promise<string> => {
     await file.close()
   }
 }
+
+/** What an error shows of the log, as far as there is one. */
+export const lastLines = async (folder: string): Promise<string> => {
+  const log = await readLogs(folder).catch(() => "")
+  return log.trimEnd().split("\n").slice(-20).join("\n")
+}

@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from "node:fs"
+import { userInfo } from "node:os"
 import { dirname } from "node:path"
 import { LocalClusterError } from "./errors.js"
 
@@ -23,9 +24,28 @@ export const chooseAccount = (accounts: ReadonlyArray<Account>): Account | undef
   accounts.find((account) => account.name === "nobody" && account.uid !== 0) ??
   accounts.find((account) => account.uid !== 0 && account.gid !== 0)
 
+/** Whether our uid is that of an account, wherever the system looks for them. */
+const hasName = (): boolean => {
+  try {
+    userInfo()
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** `undefined` means: as ourselves. PostgreSQL refuses to run as root, and fails for a uid without a passwd entry. */
 export const findRunAs = (): Account | undefined => {
-  if (process.getuid?.() !== 0) return undefined
+  const uid = process.getuid?.()
+  if (uid !== 0) {
+    if (!hasName()) {
+      throw new LocalClusterError(
+        "CannotRun",
+        `PostgreSQL does not run as uid ${uid}, which has no name here. Add it to /etc/passwd, or take a uid that is there.`
+      )
+    }
+    return undefined
+  }
   const account = chooseAccount(parsePasswd(readFileSync("/etc/passwd", "utf8")))
   if (account === undefined) {
     throw new LocalClusterError(

@@ -18,7 +18,10 @@ export interface Installation {
 /** PostgreSQL's superuser. Clients never log in with it. */
 export const internalUser = "dsql_internal"
 
-/** The data is thrown away with the cluster, so nothing is made durable. */
+/**
+ * Nothing has to outlive the machine, so nothing is forced to the disk. What is committed outlives PostgreSQL, though, or a
+ * restart would lose it: hence `synchronous_commit` stays on, which without `fsync` costs hardly anything.
+ */
 const settings = `
 listen_addresses = ''
 max_connections = 200
@@ -27,7 +30,6 @@ shared_buffers = 16MB
 dynamic_shared_memory_type = mmap
 fsync = off
 full_page_writes = off
-synchronous_commit = off
 wal_level = minimal
 max_wal_senders = 0
 min_wal_size = 16MB
@@ -63,11 +65,20 @@ const bootstrap = [
 
 const initdbOptions = `-U ${internalUser} --auth=trust --encoding=UTF8 --locale=C --no-sync --no-instructions --wal-segsize=4`
 
-/** Changes with whatever a template is made from, so that nobody has to think of raising it. */
-const templateVersion = createHash("sha256")
-  .update([settings, hostBasedAuthentication, bootstrap, initdbOptions].join("\0"))
-  .digest("hex")
-  .slice(0, 8)
+/** A version that changes with whatever something is made from, so that nobody has to think of raising it. */
+const versionOf = (...sources: ReadonlyArray<string>): string =>
+  createHash("sha256").update(sources.join("\0")).digest("hex").slice(0, 8)
+
+const templateVersion = versionOf(settings, hostBasedAuthentication, bootstrap, initdbOptions)
+
+/** The part that stays in data that are kept; settings are replaced at every start. */
+export const databaseVersion = versionOf(bootstrap, initdbOptions)
+
+/** What is different where data are kept: they outlive the machine, and last long enough to need vacuuming. */
+export const keepingSettings = ["fsync=on", "full_page_writes=on", "autovacuum=on"].flatMap((setting) => [
+  "-c",
+  setting
+])
 
 /** The installation in the cache, made on first use. */
 export const prepareInstallation = async (runAs: Account | undefined): Promise<Installation> => {

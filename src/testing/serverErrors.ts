@@ -122,19 +122,20 @@ export const rowLimitExceeded = (): DsqlLimitError =>
 export const unavailable = (): DsqlUnavailableError =>
   serverError({ sqlState: "XX000", message: "server unavailable" }) as DsqlUnavailableError
 
+const lost = () => ({
+  reason: "Closed" as const,
+  host: peer.host,
+  address: peer.address,
+  cause: new Error("Connection terminated unexpectedly")
+})
+
 /**
  * The connection breaks. At COMMIT the client makes a `DsqlCommitOutcomeUnknownError` of it.
  *
  * @since 0.1.0
  * @category errors
  */
-export const connectionLost = (): DsqlConnectionError =>
-  new DsqlConnectionError({
-    reason: "Closed",
-    host: peer.host,
-    address: peer.address,
-    cause: new Error("Connection terminated unexpectedly")
-  })
+export const connectionLost = (): DsqlConnectionError => new DsqlConnectionError(lost())
 
 /**
  * What becomes of a connection that breaks during COMMIT.
@@ -143,4 +144,4 @@ export const connectionLost = (): DsqlConnectionError =>
  * @category errors
  */
 export const commitOutcomeUnknown = (): DsqlCommitOutcomeUnknownError =>
-  new DsqlCommitOutcomeUnknownError({ cause: connectionLost() })
+  new DsqlCommitOutcomeUnknownError({ cause: new DsqlConnectionError({ ...lost(), outcomeUnknown: true }) })

@@ -4,7 +4,18 @@ import { dirname, join } from "node:path"
 import type pg from "pg"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { type Cluster, startCluster } from "../../src/local/cluster.js"
-import { connect, dialTcp, dialTls, eventually, query, rawSession, refusal, sslRequest, withClient } from "./support.js"
+import {
+  connect,
+  dialTcp,
+  dialTls,
+  ended,
+  eventually,
+  query,
+  rawSession,
+  refusal,
+  sslRequest,
+  withClient
+} from "./support.js"
 
 let cluster: Cluster
 beforeAll(async () => {
@@ -19,8 +30,6 @@ afterEach(async () => {
 
 const pidOf = async (client: pg.Client): Promise<number> =>
   (await client.query("SELECT pg_backend_pid() AS pid")).rows[0].pid
-
-const ended = (client: pg.Client): Promise<void> => new Promise((resolve) => client.once("end", () => resolve()))
 
 const mapRole = (role: string) =>
   withClient(cluster, (client) => client.query(`CREATE ROLE ${role} LOGIN; AWS IAM GRANT ${role} TO '${cluster.arn}'`))

@@ -2,7 +2,6 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import {
   chmodSync,
-  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -14,21 +13,24 @@ import {
 import { lstat, readlink, realpath, symlink } from "node:fs/promises"
 import { createRequire } from "node:module"
 import { hostname, tmpdir } from "node:os"
-import { join } from "node:path"
-import { fileURLToPath } from "node:url"
-import { afterEach, beforeEach, describe, expect, it } from "vitest"
+import { basename, dirname, join } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { copyBinaries, findBinaryPackage, platformPackage } from "../../src/local/binaries.js"
-import { cacheCandidates, cached, isTrusted, openCache } from "../../src/local/cache.js"
 import { localPackages, requireLocalPackages } from "../../src/local/packages.js"
-import { makeRunFolder, startPostgres } from "../../src/local/postgres.js"
+import { runFolder, startPostgres } from "../../src/local/postgres.js"
 import { chooseAccount, findRunAs, isSharedFolder, isTraversable, parsePasswd } from "../../src/local/runAs.js"
 import { prepareInstallation } from "../../src/local/template.js"
+import { eventually } from "./support.js"
 
 let folder: string
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "dsql-installation-"))
+  folder = mkdtempSync(join(tmpdir(), "dsql installation "))
 })
-afterEach(() => rmSync(folder, { recursive: true, force: true }))
+afterEach(() => {
+  vi.unstubAllEnvs()
+  rmSync(folder, { recursive: true, force: true })
+})
 
 const uid = process.getuid?.() ?? 0
 
@@ -156,89 +158,21 @@ describe("the account", () => {
     expect(isTraversable(join(folder, "absent"))).toBe(false)
   })
 
-  it("gets a run folder of its own, with a short name", async () => {
+  it("gets a run folder with a short name, where it may make one", () => {
     const runAs = findRunAs()
     const long = join(folder, "x".repeat(80))
     mkdirSync(long)
-    chmodSync(folder, 0o777)
     chmodSync(long, 0o777)
+    chmodSync(folder, 0o777)
     for (const [base, expected] of [
       [folder, folder],
       [long, "/tmp"]
     ] as const) {
-      const made = await makeRunFolder(runAs, base)
-      expect(made.startsWith(join(expected, "effect-dsql-"))).toBe(true)
-      const status = await lstat(made)
-      expect([status.mode & 0o777, status.uid]).toEqual([0o700, runAs?.uid ?? uid])
-      rmSync(made, { recursive: true })
+      expect(dirname(runFolder(runAs, base))).toBe(expected)
+      expect(basename(runFolder(runAs, base))).toMatch(/^effect-dsql-[a-z2-7]{8}$/)
     }
-  })
-})
-
-describe("the cache", () => {
-  const user = { uid: 500, platform: "linux", cacheHome: undefined, home: "/home/a", tmp: "/var/tmp" }
-  const fallbacks = ["/var/tmp/effect-dsql-500", "/tmp/effect-dsql-500"]
-
-  it("lies where the platform has it", () => {
-    expect(cacheCandidates(user)).toEqual(["/home/a/.cache/effect-dsql", ...fallbacks])
-    expect(cacheCandidates({ ...user, cacheHome: "/caches" })).toEqual(["/caches/effect-dsql", ...fallbacks])
-    expect(cacheCandidates({ ...user, cacheHome: "relative" })[0]).toBe("/home/a/.cache/effect-dsql")
-    expect(cacheCandidates({ ...user, platform: "darwin" })[0]).toBe("/home/a/Library/Caches/effect-dsql")
-    expect(cacheCandidates({ ...user, uid: 0, tmp: "/tmp" })).toEqual(["/var/cache/effect-dsql", "/tmp/effect-dsql-0"])
-  })
-
-  it("is never a folder that others could have filled", async () => {
-    chmodSync(folder, 0o755)
-    const [open, link, file, good] = ["open", "link", "file", "good"].map((name) => join(folder, name)) as [
-      string,
-      string,
-      string,
-      string
-    ]
-    mkdirSync(open)
-    chmodSync(open, 0o777)
-    mkdirSync(join(folder, "target"))
-    await symlink(join(folder, "target"), link)
-    writeFileSync(file, "")
-    const me = { ...user, uid }
-    expect(openCache(me, [open, link, file, join(file, "below"), good])).toBe(good)
-    expect(isTrusted(good, uid + 1)).toBe(false)
-    expect(() => openCache(me, [open, link])).toThrow(expect.objectContaining({ reason: "CannotRun" }))
-  })
-
-  it("builds an entry once, and of several builders one wins", async () => {
-    let builds = 0
-    const build = async (target: string) => {
-      builds++
-      writeFileSync(join(target, "file"), String(builds))
-      await new Promise((resolve) => setImmediate(resolve))
-    }
-    const entries = await Promise.all([1, 2, 3].map(() => cached(folder, "entry", uid, build)))
-    expect(new Set(entries)).toEqual(new Set([join(folder, "entry")]))
-    expect(builds).toBe(3)
-    await cached(folder, "entry", uid, build)
-    expect(builds).toBe(3)
-    expect(readdirSync(folder)).toEqual(["entry"])
-  })
-
-  it("keeps nothing of a build that failed or whose builder died, and is not held up by it", async () => {
-    const broken = () => Promise.reject(new Error("disk full"))
-    await expect(cached(folder, "entry", uid, broken)).rejects.toThrow("disk full")
-    expect(readdirSync(folder)).toEqual([])
-
-    const child = spawn(process.execPath, ["-e", ""])
-    await once(child, "exit")
-    const others = [`build-${hostname()}-${process.pid}-alive`, `build-elsewhere.invalid-${child.pid}-x`]
-    for (const name of [`build-${hostname()}-${child.pid}-dead`, ...others])
-      mkdirSync(join(folder, name, "data"), { recursive: true })
-    await cached(folder, "entry", uid, () => Promise.resolve())
-    expect(readdirSync(folder).sort()).toEqual([...others, "entry"].sort())
-  })
-
-  it("refuses an entry that is not trusted", async () => {
-    mkdirSync(join(folder, "entry"))
-    chmodSync(join(folder, "entry"), 0o777)
-    await expect(cached(folder, "entry", uid, () => Promise.resolve())).rejects.toMatchObject({ reason: "CannotRun" })
+    chmodSync(folder, 0o700)
+    expect(dirname(runFolder({ name: "other", uid: 1, gid: 1 }, folder))).toBe("/tmp")
   })
 })
 
@@ -248,7 +182,7 @@ describe("PostgreSQL", () => {
     const installation = await prepareInstallation(runAs)
     chmodSync(folder, 0o755)
     mkdirSync(join(folder, "no-template"))
-    const run = await makeRunFolder(runAs)
+    const run = runFolder(runAs)
     await expect(
       startPostgres(run, { ...installation, data: join(folder, "no-template") }, runAs)
     ).rejects.toMatchObject({
@@ -258,11 +192,20 @@ describe("PostgreSQL", () => {
     expect(existsSync(run)).toBe(false)
   })
 
+  it("without a folder says so", async () => {
+    const runAs = findRunAs()
+    const installation = await prepareInstallation(runAs)
+    await expect(startPostgres("/nonexistent/run", installation, runAs)).rejects.toMatchObject({
+      reason: "StartFailed",
+      message: expect.stringContaining("/nonexistent/run")
+    })
+  })
+
   it("that cannot be run says so", async () => {
     const runAs = findRunAs()
     const installation = await prepareInstallation(runAs)
     chmodSync(folder, 0o755)
-    const run = await makeRunFolder(runAs)
+    const run = runFolder(runAs)
     await expect(startPostgres(run, { ...installation, bin: folder }, runAs)).rejects.toMatchObject({
       reason: "CannotRun",
       message: expect.stringContaining("glibc")
@@ -271,26 +214,56 @@ describe("PostgreSQL", () => {
   })
 })
 
-describe("a first start", () => {
-  it("of several processes at once, as an ordinary user, fills an empty cache", async () => {
-    // Root is one of the two cases, and that of the other tests.
-    const ids = uid === 0 ? { uid: 65534, gid: 65534 } : {}
-    if (uid === 0) chownSync(folder, 65534, 65534)
-    const program = fileURLToPath(new URL("clusterProcess.ts", import.meta.url))
-    const env = { ...process.env, XDG_CACHE_HOME: folder, HOME: "/nonexistent" }
-    const start = async () => {
-      const child = spawn(process.execPath, ["--import", "tsx", program, "stop"], {
-        env,
-        ...ids,
-        stdio: ["ignore", "pipe", "inherit"]
-      })
-      child.stdout.resume()
-      const [code] = await once(child, "exit")
-      return code as unknown
+describe("an ordinary user", () => {
+  const program = fileURLToPath(new URL("clusterProcess.ts", import.meta.url))
+  const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
+  // Root is one of the two cases, and that of the other tests.
+  const ids = uid === 0 ? { uid: 65534, gid: 65534 } : {}
+
+  const start = (then: string, as: { uid?: number; gid?: number } = ids) => {
+    const child = spawn(process.execPath, ["--import", tsx, program, then], {
+      // Neither a home nor a cache nor a project to write to.
+      env: { PATH: process.env["PATH"], TMPDIR: folder, HOME: "/nonexistent" },
+      cwd: join(folder, "read only"),
+      stdio: ["ignore", "pipe", "inherit"],
+      ...as
+    })
+    let output = ""
+    child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()))
+    return { child, exited: once(child, "exit"), output: () => output }
+  }
+
+  beforeEach(() => {
+    mkdirSync(join(folder, "read only"))
+    chmodSync(join(folder, "read only"), 0o555)
+    chmodSync(folder, 0o1777)
+  })
+
+  it("fills an empty cache once, for ten processes and after a builder that died", async () => {
+    const cache = join(folder, `effect-dsql-${ids.uid ?? uid}`)
+    const builds = new Set<string>()
+    const look = () => {
+      for (const name of existsSync(cache) ? readdirSync(cache) : []) if (name.startsWith("build-")) builds.add(name)
     }
-    expect(await Promise.all([start(), start()])).toEqual([0, 0])
-    const entries = readdirSync(join(folder, "effect-dsql"))
-    expect(entries).toEqual([expect.stringMatching(/^\w+-\w+-16\..*-t[0-9a-f]{8}$/)])
-    expect(await start()).toBe(0)
+    const first = start("stop")
+    await eventually(() => existsSync(cache) && readdirSync(cache).some((name) => name.startsWith("build-")))
+    first.child.kill("SIGKILL")
+    await first.exited
+
+    const timer = setInterval(look, 2)
+    const running = Array.from({ length: 10 }, () => start("stop"))
+    const codes = await Promise.all(running.map(({ exited }) => exited))
+    clearInterval(timer)
+    expect(codes).toEqual(running.map(() => [0, null]))
+    const built = [...builds].filter((name) => !name.startsWith(`build-${hostname()}-${first.child.pid}-`))
+    expect(built).toHaveLength(1)
+    expect(readdirSync(cache).sort()).toEqual([expect.stringMatching(/^\w+-\w+-16\..*-t[0-9a-f]{8}$/), "lock"])
+    expect(readdirSync(folder).filter((name) => name.startsWith("effect-dsql-"))).toEqual([basename(cache)])
+  })
+
+  it.runIf(uid === 0)("without a name is told what PostgreSQL needs", async () => {
+    const { exited, output } = start("stop", { uid: 54321, gid: 54321 })
+    await exited
+    expect(JSON.parse(output())).toMatchObject({ reason: "CannotRun", message: expect.stringContaining("uid 54321") })
   })
 })

@@ -2,7 +2,7 @@ import { SqlClient } from "@effect/sql"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Redacted } from "effect"
 import { DsqlAuth, DsqlErrors, DsqlLayer } from "effect-dsql"
-import { DsqlLocal } from "effect-dsql/Local"
+import { DsqlLocal, type DsqlLocalError } from "effect-dsql/Local"
 
 const identity = { accessKeyId: "AKIAORDERS0000000000", secretAccessKey: Redacted.make("orders-key") }
 
@@ -101,14 +101,18 @@ layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "1 minute" })
   )
 })
 
-describe("DsqlLocal.reset", () => {
-  it.live("fails as a typed error when the cluster is gone", () =>
+describe("the handle of a cluster that is gone", () => {
+  it.live("fails with typed errors", () =>
     Effect.gen(function* () {
       const local = yield* Effect.provide(DsqlLocal, DsqlLocal.layer())
-      const error = yield* Effect.flip(local.reset)
-      assert.strictEqual(error._tag, "DsqlLocalError")
-      assert.strictEqual(error.reason, "ResetFailed")
-      assert.strictEqual((yield* Effect.flip(local.logs))._tag, "DsqlLocalError")
+      const reasonOf = <A>(effect: Effect.Effect<A, DsqlLocalError>) =>
+        Effect.map(Effect.flip(effect), (error) => error.reason)
+      assert.strictEqual(yield* reasonOf(local.reset), "ResetFailed")
+      assert.strictEqual(yield* reasonOf(local.start), "StartFailed")
+      assert.strictEqual(yield* reasonOf(local.restart), "StartFailed")
+      assert.strictEqual(yield* reasonOf(local.logs), "Unexpected")
+      yield* local.stop
+      assert.strictEqual(yield* local.connectionCount, 0)
     })
   )
 })

@@ -6,6 +6,7 @@ import { dirname } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterEach, describe, expect, it } from "vitest"
 import { type Cluster, startCluster } from "../../src/local/cluster.js"
+import { findRunAs } from "../../src/local/runAs.js"
 import { processesWith } from "../support/processes.js"
 import { connect, dialTcp, eventually, withClient } from "./support.js"
 
@@ -29,7 +30,8 @@ describe("a cluster", () => {
     expect(cluster.accessKeyId).toMatch(/^AKIA[A-Z2-7]{16}$/)
     expect(cluster.secretAccessKey).toHaveLength(40)
     expect(readFileSync(cluster.caFile, "utf8")).toBe(cluster.ca)
-    expect(statSync(dirname(cluster.caFile)).mode & 0o777).toBe(0o700)
+    const { mode, uid } = statSync(dirname(cluster.caFile))
+    expect([mode & 0o777, uid]).toEqual([0o700, findRunAs()?.uid ?? process.getuid?.()])
     await withClient(cluster, (client) => client.query("SELECT 1"))
     await cluster.stop()
   })
@@ -51,12 +53,16 @@ describe("a cluster", () => {
     await cluster.stop()
   })
 
-  it("lives next to others", async () => {
-    const clusters = await Promise.all([startCluster(), startCluster()])
-    const [one, two] = clusters
-    expect(one.endpoint).not.toBe(two.endpoint)
-    await withClient(one, (client) => client.query("CREATE TABLE only_here ()"))
-    await withClient(two, (client) => expect(client.query("TABLE only_here")).rejects.toMatchObject({ code: "42P01" }))
+  it("lives next to nine others", async () => {
+    const clusters = await Promise.all(Array.from({ length: 10 }, () => startCluster()))
+    expect(new Set(clusters.map(({ endpoint }) => endpoint)).size).toBe(10)
+    const [one, ...others] = clusters
+    await withClient(one!, (client) => client.query("CREATE TABLE only_here ()"))
+    for (const other of others) {
+      await withClient(other, (client) =>
+        expect(client.query("TABLE only_here")).rejects.toMatchObject({ code: "42P01" })
+      )
+    }
     await Promise.all(clusters.map((cluster) => cluster.stop()))
   })
 

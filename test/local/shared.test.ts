@@ -1,21 +1,13 @@
 import { afterAll, expect, it } from "vitest"
 import { fileURLToPath } from "node:url"
-import { type Program, startProgram } from "../support/program.js"
-
-const path = (name: string) => fileURLToPath(new URL(name, import.meta.url))
+import { startVitest } from "../support/nestedVitest.js"
+import type { Program } from "../support/program.js"
 
 let run: Program
 afterAll(() => run.cleanUp())
 
 it("one cluster serves all test files of a run, and goes with it", { timeout: 120_000 }, async () => {
-  const config = path("shared/vitest.config.ts")
-  run = startProgram([path("../../node_modules/vitest/vitest.mjs"), "run", "--config", config], {
-    // What the run around this one has set for its own workers.
-    VITEST: undefined,
-    VITEST_POOL_ID: undefined,
-    VITEST_WORKER_ID: undefined,
-    NODE_ENV: undefined
-  })
+  run = startVitest(fileURLToPath(new URL("shared/vitest.config.ts", import.meta.url)))
   const { code } = await run.exited
   expect([code, run.errors()]).toEqual([0, ""])
 

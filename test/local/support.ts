@@ -81,6 +81,9 @@ export const connect = async (cluster: Cluster, options: ClientOptions = {}): Pr
   return client
 }
 
+/** Resolves when the connection of a client has ended, for whatever reason. */
+export const ended = (client: pg.Client): Promise<void> => new Promise((resolve) => client.once("end", () => resolve()))
+
 /** Runs `use` with a client that is ended afterwards. */
 export const withClient = async <A>(
   cluster: Cluster,

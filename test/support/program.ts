@@ -9,13 +9,19 @@ import { processesWith } from "./processes.js"
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
 export interface Program {
+  /** Its temporary folder. */
+  readonly folder: string
   /** What it has printed so far. */
   readonly output: () => string
   readonly errors: () => string
   /** Resolves when standard output matches; fails when the program ends first. */
   readonly printed: (pattern: RegExp) => Promise<RegExpExecArray>
+  /** Writes a line to its standard input. */
+  readonly tell: (line: string) => void
   readonly endInput: () => void
   readonly signal: (signal: NodeJS.Signals) => void
+  /** To all of its process group, as a terminal does; only if it is detached. */
+  readonly signalGroup: (signal: NodeJS.Signals) => void
   readonly exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
   /** What it left behind: files in its temporary folder and processes that mention it. */
   readonly leftovers: () => ReadonlyArray<string>
@@ -24,12 +30,14 @@ export interface Program {
 
 export const startProgram = (
   args: ReadonlyArray<string>,
-  environment: Readonly<Record<string, string | undefined>> = {}
+  environment: Readonly<Record<string, string | undefined>> = {},
+  { detached = false }: { readonly detached?: boolean } = {}
 ): Program => {
   const folder = mkdtempSync(join(tmpdir(), "dsql-program-"))
   chmodSync(folder, 0o1777)
   const child = spawn(process.execPath, ["--import", "tsx", ...args], {
     cwd: root,
+    detached,
     env: { ...process.env, TMPDIR: folder, ...environment },
     stdio: ["pipe", "pipe", "pipe"]
   })
@@ -46,6 +54,7 @@ export const startProgram = (
     child.once("close", (code, signal) => resolve({ code, signal }))
   })
   return {
+    folder,
     output: () => output,
     errors: () => errors,
     printed: (pattern) =>
@@ -58,8 +67,10 @@ export const startProgram = (
         look()
         exited.then(() => reject(new Error(`ended before it printed ${pattern}: ${output}${errors}`)), reject)
       }),
+    tell: (line) => child.stdin.write(`${line}\n`),
     endInput: () => child.stdin.end(),
     signal: (signal) => child.kill(signal),
+    signalGroup: (signal) => child.pid !== undefined && process.kill(-child.pid, signal),
     exited,
     leftovers: () => [
       // tsx keeps its cache of compiled files where temporary files go.

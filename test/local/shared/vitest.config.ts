@@ -1,21 +1,3 @@
-import { fileURLToPath } from "node:url"
-import { defineConfig } from "vitest/config"
+import { nestedConfig } from "../../support/nestedVitest.js"
 
-const source = fileURLToPath(new URL("../../../src/", import.meta.url))
-
-export default defineConfig({
-  resolve: {
-    alias: [
-      { find: /^effect-dsql$/, replacement: `${source}index.ts` },
-      { find: /^effect-dsql\/(.+)$/, replacement: `${source}$1.ts` }
-    ]
-  },
-  test: {
-    root: fileURLToPath(new URL(".", import.meta.url)),
-    // Other names than those of the tests that run by themselves.
-    include: ["*.case.ts"],
-    globalSetup: "globalSetup.ts",
-    hookTimeout: 60_000,
-    testTimeout: 30_000
-  }
-})
+export default nestedConfig(import.meta.url, { globalSetup: "globalSetup.ts" })

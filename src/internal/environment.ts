@@ -1,0 +1,83 @@
+/** The environment as options: a variable for every option that is plain data. */
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import type { DataOptions } from "../Config.js"
+import { readConnectionString, readStartupOptions } from "./connectionParameters.js"
+import { overlay } from "./overlay.js"
+import { integerVariable, parsedVariable, textVariable, variable } from "./variables.js"
+
+/** Those that libpq has a variable for are named as there. */
+const borrowed: Readonly<Record<string, string>> = {
+  "tls.caFile": "SSLROOTCERT",
+  "tls.negotiation": "SSLNEGOTIATION",
+  session: "OPTIONS"
+}
+
+/** `pool.maxLifetime` is `DSQL_POOL_MAX_LIFETIME`; what is not the name of an option stays as it is. */
+export const variableOf = (option: string): string =>
+  /^[a-z]+(?:\.?[a-zA-Z]+)*$/.test(option)
+    ? `DSQL_${borrowed[option] ?? option.replaceAll(/[A-Z]/g, "_$&").replace(".", "_").toUpperCase()}`
+    : option
+
+const durationVariable = (name: string) =>
+  variable(name, 'a duration such as "15 minutes"', (text) => Duration.decodeUnknown(text))
+
+const numberVariable = (name: string) =>
+  variable(name, "a number", (text) => (/^\d+(?:\.\d+)?$/.test(text) ? Option.some(Number(text)) : Option.none()))
+
+const oneOf = <A extends string>(name: string, ...values: ReadonlyArray<A>) =>
+  variable(name, values.join(" or "), (text) => Option.fromNullable(values.find((value) => value === text)))
+
+/** What single variables say, and the connection string that they go before. */
+const variables = Config.all({
+  url: parsedVariable("URL", (text) =>
+    Either.mapBoth(readConnectionString(text), {
+      onLeft: ({ message }) => message.replace(/^connection string: /, ""),
+      onRight: ({ options }) => options
+    })
+  ),
+  options: Config.all({
+    host: textVariable("HOST"),
+    hostaddr: textVariable("HOSTADDR"),
+    port: integerVariable("PORT"),
+    user: textVariable("USER"),
+    database: textVariable("DATABASE"),
+    region: textVariable("REGION"),
+    profile: textVariable("PROFILE"),
+    tokenDuration: durationVariable("TOKEN_DURATION"),
+    applicationName: textVariable("APPLICATION_NAME"),
+    tls: Config.all({
+      caFile: textVariable("SSLROOTCERT"),
+      negotiation: oneOf("SSLNEGOTIATION", "direct", "postgres")
+    }),
+    pool: Config.all({
+      max: integerVariable("POOL_MAX"),
+      min: integerVariable("POOL_MIN"),
+      idleTimeout: durationVariable("POOL_IDLE_TIMEOUT"),
+      maxLifetime: durationVariable("POOL_MAX_LIFETIME"),
+      lifetimeJitter: numberVariable("POOL_LIFETIME_JITTER"),
+      acquireTimeout: durationVariable("POOL_ACQUIRE_TIMEOUT"),
+      connectTimeout: durationVariable("POOL_CONNECT_TIMEOUT"),
+      connectRate: integerVariable("POOL_CONNECT_RATE")
+    }),
+    keepAlive: durationVariable("KEEP_ALIVE"),
+    session: parsedVariable("OPTIONS", readStartupOptions),
+    lazy: Config.map(oneOf("LAZY", "true", "false"), (text) => (text === undefined ? undefined : text === "true"))
+  })
+})
+
+export const environment: Config.Config<DataOptions> = Config.all([
+  Config.nested(variables, "DSQL"),
+  // As AWS's samples call it.
+  textVariable("CLUSTER_ENDPOINT")
+]).pipe(
+  Config.mapOrFail(([{ options, url = {} }, clusterEndpoint]) => {
+    const { host = clusterEndpoint, ...rest } = overlay(url, options)
+    return host === undefined
+      ? Either.left(ConfigError.MissingData(["DSQL", "HOST"], "is not set"))
+      : Either.right({ ...rest, host })
+  })
+)

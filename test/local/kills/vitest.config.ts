@@ -1,0 +1,3 @@
+import { nestedConfig } from "../../support/nestedVitest.js"
+
+export default nestedConfig(import.meta.url)
