@@ -97,7 +97,12 @@ each("Local", Local, {
     expectTypeOf(Local.make).toEqualTypeOf<
       (options?: Local.LocalOptions) => Effect.Effect<LocalCluster, DsqlLocalError, Scope.Scope>
     >(),
-  DsqlLocal: () => expectTypeOf<Context.Tag.Service<typeof DsqlLocal>>().toEqualTypeOf<LocalCluster>()
+  DsqlLocal: () => {
+    expectTypeOf<Context.Tag.Service<typeof DsqlLocal>>().toEqualTypeOf<LocalCluster>()
+    expectTypeOf<LocalCluster["stop" | "start" | "restart" | "reset"]>().toEqualTypeOf<
+      Effect.Effect<void, DsqlLocalError>
+    >()
+  }
 })
 
 /** The layers of the class, without what every tag has. */
