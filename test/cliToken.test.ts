@@ -89,15 +89,19 @@ describe("effect-dsql token", () => {
   })
 
   it("fails with one line on standard error, in the words of the library", async () => {
-    const messageOf = (options: DsqlConfig.Options) =>
-      Effect.runSync(
-        Effect.flip(Effect.withConfigProvider(DsqlConfig.make(options), ConfigProvider.fromMap(new Map())))
-      ).message
+    const nothing = ConfigProvider.fromMap(
+      new Map([
+        ["AWS_CONFIG_FILE", "/nowhere"],
+        ["AWS_SHARED_CREDENTIALS_FILE", "/nowhere"]
+      ])
+    )
+    const messageOf = async (options: DsqlConfig.Options) =>
+      (await Effect.runPromise(Effect.flip(Effect.withConfigProvider(DsqlConfig.make(options), nothing)))).message
     const { clusterId, endpoint } = cluster
     const failures = [
-      [{}, ["--host", clusterId], messageOf({ host: clusterId })],
-      [{}, ["--host", "localhost"], messageOf({ host: "localhost" })],
-      [{}, ["--host", endpoint, "--region", "eu-west-1"], messageOf({ host: endpoint, region: "eu-west-1" })],
+      [{}, ["--host", clusterId], await messageOf({ host: clusterId })],
+      [{}, ["--host", "localhost"], await messageOf({ host: "localhost" })],
+      [{}, ["--host", endpoint, "--region", "eu-west-1"], await messageOf({ host: endpoint, region: "eu-west-1" })],
       [{}, [], "DSQL_HOST: is not set."],
       [{}, ["--host", endpoint, "--profile", "absent"], "absent"],
       [{ AWS_ACCESS_KEY_ID: undefined }, ["--host", endpoint], "No AWS credentials found"]
