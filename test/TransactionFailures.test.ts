@@ -1,7 +1,7 @@
 /** Every point at which a transaction can fail, on the scripted client and on real connections, and the whole of its exit. */
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Logger, LogLevel } from "effect"
 import { DsqlAuth, DsqlClient, DsqlConfig, DsqlConnection, DsqlTransaction } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import * as DsqlTesting from "effect-dsql/Testing"
@@ -40,6 +40,7 @@ interface Point {
 }
 
 const mine = Effect.fail("mine")
+const unsendable = { toPostgres: () => JSON.stringify(1n) } as unknown as string
 
 const points: Readonly<Record<string, Point>> = {
   "nothing fails": { ends: "gives done", sends: "BEGIN COMMIT" },
@@ -77,6 +78,18 @@ const points: Readonly<Record<string, Point>> = {
     strike: ({ fail }) => fail(["22012", "division by zero"]),
     ends: "fails with SqlError(DsqlQueryError 22012)",
     sends: "BEGIN ROLLBACK"
+  },
+  "a value cannot be sent, a statement conflicts, and the body makes something else of both": {
+    strike: ({ fail, sql }) =>
+      sql`SELECT ${unsendable}`.pipe(Effect.ignore, Effect.zipRight(Effect.mapError(fail(conflict), () => "mine"))),
+    ends: "fails with mine",
+    retried: true,
+    sends: "BEGIN ROLLBACK"
+  },
+  "a value cannot be sent and the body passes over it": {
+    strike: ({ sql }) => Effect.ignore(sql`SELECT ${unsendable}`),
+    ends: "gives done",
+    sends: "BEGIN COMMIT"
   },
   "a statement is refused and the body passes over it": {
     strike: ({ fail }) => Effect.ignore(fail(["22012", "division by zero"])),
@@ -201,17 +214,48 @@ const ways: Readonly<Record<string, Way>> = {
   }
 }
 
-/** How it ends, and how often the body has run. */
-const play = (stage: Stage, { before, strike = () => Effect.void }: Point, { run }: Way) =>
+/** How it ends, how often the body has run, and how often an operator was warned. */
+const play = (stage: Stage, { before, strike = () => Effect.void }: Point, { run }: Way, strikes = 1) =>
   Effect.gen(function* () {
     let runs = 0
+    let warnings = 0
+    const logger = Logger.replace(
+      Logger.defaultLogger,
+      Logger.make(({ logLevel }) => void (warnings += logLevel === LogLevel.Debug ? 0 : 1))
+    )
     const body = Effect.suspend(() =>
-      Effect.zipRight(stage.write, runs++ === 0 ? strike(stage) : Effect.void).pipe(Effect.as("done"))
+      Effect.zipRight(stage.write, runs++ < strikes ? strike(stage) : Effect.void).pipe(Effect.as("done"))
     )
     yield* before?.(stage) ?? Effect.void
-    const exit = yield* Effect.exit(run(stage.sql, body))
-    return { end: told(exit), runs }
+    const exit = yield* Effect.provide(Effect.exit(run(stage.sql, body)), logger)
+    return { end: told(exit), runs, warnings }
   })
+
+const expected = (title: string, point: Point, way: Way) => ({
+  end: way.ends(point),
+  // A transaction that does not begin has no body.
+  runs: way.attempts(point) - (title === "BEGIN is lost" ? 1 : 0),
+  warnings: title.endsWith("ROLLBACK is lost") ? 1 : 0
+})
+
+/** What goes on failing, and what is told of it in the end. */
+const hopeless: Readonly<Record<string, readonly [strike: (stage: Stage) => Work, end: string]>> = {
+  "a statement that conflicts": [({ fail }) => fail(schemaConflict), "DsqlConflictError Schema after 3"],
+  "a COMMIT that conflicts": [({ refuseCommit }) => refuseCommit(conflict), "DsqlConflictError Data after 3"],
+  "a passing condition that does not pass": [({ fail }) => fail(unavailable), "DsqlUnavailableError"],
+  "a connection that breaks": [({ loseStatement }) => loseStatement, "DsqlConnectionError Closed"]
+}
+
+const persistent: Readonly<Record<string, readonly [way: Way, wrap: (end: string) => string]>> = {
+  withRetry: [ways["withRetry"]!, (end) => `fails with ${end}`],
+  unsafeRetryTransactions: [
+    {
+      ...ways["sql.withTransaction and unsafeRetryTransactions"]!,
+      options: { unsafeRetryTransactions: true, retry: { ...quick, times: 2 } }
+    },
+    (end) => `fails with SqlError(${end})`
+  ]
+}
 
 // ------------------------------------------------------------------------------------------ the scripted client
 
@@ -243,12 +287,20 @@ describe("on the scripted client, when", () => {
       Effect.gen(function* () {
         const script = yield* DsqlTesting.Script
         const stage = yield* scripted
-        const { end, runs } = yield* play(stage, point, way)
-        assert.strictEqual(end, way.ends(point))
+        assert.deepStrictEqual(yield* play(stage, point, way), expected(title, point, way))
         const transactions = (yield* script.recorded).filter(({ sql }) => !/^(?:INSERT|SELECT)/.test(sql))
         const sent = transactions.map(({ sql }) => sql).join(" ")
         assert.strictEqual(sent, way.attempts(point) === 2 ? `${point.sends} BEGIN COMMIT` : point.sends)
-        assert.strictEqual(runs, way.attempts(point) - (title === "BEGIN is lost" ? 1 : 0))
+      }).pipe(Effect.provide(DsqlTesting.layerClient([DsqlTesting.answer(/^INSERT/, [])], way.options)))
+    )
+  }
+
+  for (const [title, [strike, end]] of Object.entries(hopeless)) {
+    it.live.each(Object.entries(persistent))(`${title} exhausts %s`, ([, [way, wrap]]) =>
+      Effect.gen(function* () {
+        const stage = yield* scripted
+        const played = yield* play(stage, { strike, ends: "", sends: "" }, way, Infinity)
+        assert.deepStrictEqual(played, { end: wrap(end), runs: 3, warnings: 0 })
       }).pipe(Effect.provide(DsqlTesting.layerClient([DsqlTesting.answer(/^INSERT/, [])], way.options)))
     )
   }
@@ -301,11 +353,21 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
     it.scoped.each(Object.entries(ways))(`${title}, %s`, ([, way]) =>
       Effect.gen(function* () {
         const { context, stage } = yield* real(`test_${++tests}`, way.options)
-        const { end, runs } = yield* Effect.provide(play(stage, point, way), context)
-        assert.strictEqual(end, way.ends(point))
-        assert.strictEqual(runs, way.attempts(point) - (title === "BEGIN is lost" ? 1 : 0))
+        const played = yield* Effect.provide(play(stage, point, way), context)
+        assert.deepStrictEqual(played, expected(title, point, way))
         const rows = title === "a nested call succeeds" ? 2 : 1
-        assert.strictEqual(yield* stage.committed, end === "gives done" ? rows : 0)
+        assert.strictEqual(yield* stage.committed, played.end === "gives done" ? rows : 0)
+      })
+    )
+  }
+
+  for (const [title, [strike, end]] of Object.entries(hopeless)) {
+    it.scoped.each(Object.entries(persistent))(`${title} exhausts %s`, ([, [way, wrap]]) =>
+      Effect.gen(function* () {
+        const { context, stage } = yield* real(`test_${++tests}`, way.options)
+        const played = yield* Effect.provide(play(stage, { strike, ends: "", sends: "" }, way, Infinity), context)
+        assert.deepStrictEqual(played, { end: wrap(end), runs: 3, warnings: 0 })
+        assert.strictEqual(yield* stage.committed, 0)
       })
     )
   }

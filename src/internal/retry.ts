@@ -26,18 +26,15 @@ const nextWait = ({ base, cap, deadline, times }: Policy, attempts: number, elap
     return ends ? undefined : wait
   })
 
-export const schedule = (policy: Policy): Schedule.Schedule<void, unknown> =>
+export const schedule = (policy: Policy, mayRetry = isTransient): Schedule.Schedule<void, unknown> =>
   Schedule.makeWithState({ failures: 0, first: 0 }, (now, error: unknown, state) => {
     const failures = state.failures + 1
     const first = state.failures === 0 ? now : state.first
-    return Effect.map(
-      isTransient(error) ? nextWait(policy, failures, now - first) : Effect.succeed(undefined),
-      (wait) => [
-        { failures, first },
-        undefined,
-        wait === undefined ? ScheduleDecision.done : ScheduleDecision.continueWith(ScheduleInterval.after(now + wait))
-      ]
-    )
+    return Effect.map(mayRetry(error) ? nextWait(policy, failures, now - first) : Effect.succeed(undefined), (wait) => [
+      { failures, first },
+      undefined,
+      wait === undefined ? ScheduleDecision.done : ScheduleDecision.continueWith(ScheduleInterval.after(now + wait))
+    ])
   })
 
 /** An attempt's failure. */
@@ -91,6 +88,16 @@ export const repeatedly = <A, E, R>(
     Effect.withSpan("DsqlTransaction.retry", { captureStackTrace: false, attributes: { "dsql.name": name } })
   )
 
+/** A question may be asked again even when its answer was lost. */
+const mayAskAgain = (u: unknown): boolean => {
+  const error = unwrap(u)
+  return (
+    isTransient(error) ||
+    error?._tag === "DsqlUnavailableError" ||
+    (error?._tag === "DsqlConnectionError" && error.reason === "Closed")
+  )
+}
+
 /** After a lost COMMIT: what `verify` says, or else the loss itself. */
 const settle = <E, A, R>(
   error: E,
@@ -99,7 +106,10 @@ const settle = <E, A, R>(
   lastStart: number
 ): Effect.Effect<A, Failed<E>, R> =>
   Clock.currentTimeMillis.pipe(
-    Effect.flatMap((now) => Effect.retry(verify, schedule({ ...policy, deadline: Duration.millis(lastStart - now) }))),
+    Effect.flatMap((now) => {
+      const remaining = { ...policy, deadline: Duration.millis(lastStart - now) }
+      return Effect.retry(verify, schedule(remaining, mayAskAgain))
+    }),
     Effect.tapErrorCause((cause) => Effect.logWarning("Verifying the outcome of a COMMIT failed", cause)),
     Effect.mapError(() => ({ error, retryFor: undefined })),
     Effect.flatMap(
