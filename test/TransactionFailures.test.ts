@@ -1,11 +1,12 @@
 /** Every point at which a transaction can fail, on the scripted client and on real connections, and the whole of its exit. */
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Effect, Layer, Logger, LogLevel } from "effect"
-import { DsqlAuth, DsqlClient, DsqlConfig, DsqlConnection, DsqlTransaction } from "effect-dsql"
+import { Context, Effect, Layer, Logger, LogLevel } from "effect"
+import { DsqlAuth, DsqlClient, DsqlConfig, DsqlConnection, DsqlErrors, DsqlTransaction } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import * as DsqlTesting from "effect-dsql/Testing"
 import { makeProxy } from "./support/proxy.js"
+import { type Refusals, serviceSaying } from "./support/service.js"
 import { until } from "./support/sockets.js"
 import { conflict, lose, prepare, quick, schemaConflict, told, unavailable, writtenAs } from "./support/transactions.js"
 
@@ -308,25 +309,30 @@ describe("on the scripted client, when", () => {
 
 // ---------------------------------------------------------------------------------------------- real connections
 
-/** A client with one connection, through a proxy that has the network fail. */
+/** A client with one connection, and the connections that it has had. */
+const clientOf = (options: DsqlConfig.Options) => {
+  const lent: Array<DsqlConnection.Connection> = []
+  const connections = Layer.effect(
+    DsqlConnection.DsqlConnection,
+    Effect.map(DsqlConnection.DsqlConnection, ({ reserve, use }) => ({
+      use,
+      reserve: Effect.tap(reserve, (connection) => Effect.sync(() => lent.push(connection)))
+    }))
+  ).pipe(Layer.provide(DsqlConnection.layer))
+  const client = DsqlClient.layer.pipe(
+    Layer.provide(connections),
+    Layer.provide(DsqlAuth.layerToken),
+    Layer.provideMerge(DsqlConfig.layer({ pool: { max: 1 }, ...options }))
+  )
+  return { client, isOpen: () => lent.at(-1)?.isOpen() }
+}
+
+/** Through a proxy that has the network fail. */
 const real = (name: string, options: Partial<DsqlConfig.Options> = {}) =>
   Effect.gen(function* () {
     const proxy = yield* makeProxy()
-    const lent: Array<DsqlConnection.Connection> = []
-    const connections = Layer.effect(
-      DsqlConnection.DsqlConnection,
-      Effect.map(DsqlConnection.DsqlConnection, ({ reserve, use }) => ({
-        use,
-        reserve: Effect.tap(reserve, (connection) => Effect.sync(() => lent.push(connection)))
-      }))
-    ).pipe(Layer.provide(DsqlConnection.layer))
-    const client = DsqlClient.layer.pipe(
-      Layer.provide(connections),
-      Layer.provide(DsqlAuth.layerToken),
-      Layer.provide(proxy.credentials),
-      Layer.provide(DsqlConfig.layer({ ...proxy.options, pool: { max: 1 }, ...options }))
-    )
-    const context = yield* Layer.build(client)
+    const { client, isOpen } = clientOf({ ...proxy.options, ...options })
+    const context = yield* Layer.build(Layer.provide(client, proxy.credentials))
     const { sql } = yield* Effect.map(SqlClient.SqlClient, (sql) => ({ sql })).pipe(Effect.provide(context))
     yield* Effect.provide(Effect.zipRight(prepare, sql`CREATE SEQUENCE ${sql(name)}`), DsqlLocal.layerClient())
     const counted = (refusal: readonly [string, string]) =>
@@ -338,7 +344,7 @@ const real = (name: string, options: Partial<DsqlConfig.Options> = {}) =>
       refuseCommit: counted,
       loseConnection: Effect.zipRight(
         proxy.cut,
-        until(() => lent.at(-1)?.isOpen() === false)
+        until(() => isOpen() === false)
       ),
       fail: (refusal) => lose(sql, refusal),
       loseStatement: Effect.zipRight(proxy.cutOnNextWord, sql`SELECT 1`),
@@ -346,6 +352,46 @@ const real = (name: string, options: Partial<DsqlConfig.Options> = {}) =>
     }
     return { stage, context }
   })
+
+describe("on a server that refuses", () => {
+  const serving = (refusals: Refusals) =>
+    Effect.gen(function* () {
+      const { client, isOpen } = clientOf(yield* serviceSaying(refusals))
+      const credentials = DsqlTesting.layerCredentials()
+      const context = yield* Layer.build(Layer.provide(client, credentials))
+      return { sql: Context.get(context, SqlClient.SqlClient), isOpen }
+    })
+  const both = [
+    ["sql.withTransaction", (sql: SqlClient.SqlClient, body: Work) => DsqlErrors.refine(sql.withTransaction(body))],
+    [
+      "withRetry",
+      (sql: SqlClient.SqlClient, body: Work) =>
+        Effect.provideService(DsqlTransaction.withRetry(body, { ...quick, times: 2 }), SqlClient.SqlClient, sql)
+    ]
+  ] as const
+
+  it.scopedLive.each(both)("BEGIN, its error is raised and its connection kept (%s)", ([, run]) =>
+    Effect.gen(function* () {
+      const { isOpen, sql } = yield* serving({ BEGIN: { C: "54000", M: "more than enough transactions" } })
+      assert.strictEqual(told(yield* Effect.exit(run(sql, Effect.die("it ran")))), "fails with DsqlLimitError Other")
+      assert.isTrue(isOpen())
+      yield* sql`SELECT 1`
+    })
+  )
+
+  it.scopedLive.each(both)("ROLLBACK, its connection is closed and the first error stays (%s)", ([, run]) =>
+    Effect.gen(function* () {
+      const { isOpen, sql } = yield* serving({ ROLLBACK: { C: "XX000", M: "server unavailable" } })
+      const body = Effect.zipRight(sql`SELECT 1`, mine)
+      assert.strictEqual(
+        told(yield* Effect.exit(run(sql, body)).pipe(Logger.withMinimumLogLevel(LogLevel.None))),
+        "fails with mine"
+      )
+      assert.isFalse(isOpen())
+      yield* sql`SELECT 1`
+    })
+  )
+})
 
 layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("on real connections, when", (it) => {
   let tests = 0

@@ -157,12 +157,16 @@ layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "60 seconds" 
     })
   )
 
-  it.scoped("without anybody to ask is raised", () =>
+  it.scoped("without anybody to ask is raised, whatever `while` says", () =>
     Effect.gen(function* () {
       const { proxy, sql } = yield* proxied
       const { body, runs } = payment(sql, "not asked", proxy.cutOnNextWord)
       const exit = yield* Effect.exit(
-        Effect.provideService(DsqlTransaction.withRetry(body, quick), SqlClient.SqlClient, sql)
+        Effect.provideService(
+          DsqlTransaction.withRetry(body, { ...quick, while: () => true }),
+          SqlClient.SqlClient,
+          sql
+        )
       )
       assert.strictEqual(told(exit), "fails with DsqlCommitOutcomeUnknownError because of DsqlConnectionError Closed")
       assert.strictEqual(runs.body, 1)

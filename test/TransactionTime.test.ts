@@ -45,6 +45,15 @@ const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     )
   )
 
+/** What an operator is warned of. */
+const warnings: Array<unknown> = []
+const logger = Logger.replace(
+  Logger.defaultLogger,
+  Logger.make(({ annotations, logLevel, message }) => {
+    if (logLevel._tag === "Warning") warnings.push([message, HashMap.toEntries(annotations)])
+  })
+)
+
 describe("attempts", () => {
   /** When the body ran, in milliseconds since the first time. */
   const starts = (options: DsqlTransaction.RetryOptions, config?: Partial<DsqlConfig.Options>) =>
@@ -323,14 +332,6 @@ describe("a transaction that grows too old", () => {
 })
 
 describe("a server that does not answer", () => {
-  const warnings: Array<unknown> = []
-  const logger = Logger.replace(
-    Logger.defaultLogger,
-    Logger.make(({ annotations, logLevel, message }) => {
-      if (logLevel._tag === "Warning") warnings.push([message, HashMap.toEntries(annotations)])
-    })
-  )
-
   const silent: ReadonlyArray<readonly ["BEGIN" | "COMMIT" | "ROLLBACK", string]> = [
     ["BEGIN", "fails with DsqlConnectionError Closed"],
     ["COMMIT", "fails with DsqlCommitOutcomeUnknownError because of DsqlConnectionError Closed"],
@@ -414,6 +415,22 @@ describe("a server that does not answer", () => {
   )
 })
 
+describe("an interruption", () => {
+  it.effect.each(both)("in a statement closes the connection, which warns of nothing (%s)", ([, run]) =>
+    withScript(
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        warnings.length = 0
+        const fiber = yield* Effect.fork(Effect.provide(run(sql`SELECT forever`), logger))
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(told(yield* Fiber.interrupt(fiber)), "is interrupted")
+        assert.deepStrictEqual(yield* sent, ["BEGIN", "SELECT forever"])
+        assert.deepStrictEqual(warnings, [])
+      })
+    )
+  )
+})
+
 describe("what a body forks", () => {
   it.effect.each(both)(
     "and does not wait for commits with it once it has begun, and is refused otherwise (%s)",
@@ -423,18 +440,20 @@ describe("what a body forks", () => {
           const sql = yield* SqlClient.SqlClient
           const script = yield* DsqlTesting.Script
           yield* script.delayNext("statement", "5 seconds")
-          const told_ = (statement: Effect.Effect<unknown, unknown>) =>
+          const outcome = (statement: Effect.Effect<unknown, unknown>) =>
             Effect.map(Effect.exit(DsqlErrors.refine(statement)), (exit) => told(Exit.asVoid(exit)))
           const fiber = yield* Effect.fork(
             run(
               Effect.gen(function* () {
-                const begun = yield* Effect.fork(told_(sql`UPDATE begun`))
+                const begun = yield* Effect.fork(outcome(sql`UPDATE begun`))
                 yield* Effect.sleep("1 second")
-                return [begun, yield* Effect.fork(told_(sql`UPDATE queued`))]
+                return [begun, yield* Effect.fork(outcome(sql`UPDATE queued`))]
               })
             ).pipe(Effect.flatMap(Fiber.joinAll))
           )
-          yield* TestClock.adjust("5 seconds")
+          yield* TestClock.adjust("4 seconds")
+          assert.deepStrictEqual(yield* sent, ["BEGIN", "UPDATE begun"])
+          yield* TestClock.adjust("1 second")
           assert.deepStrictEqual(Array.from(yield* Fiber.join(fiber)), [
             "gives undefined",
             "fails with DsqlTransactionError Finished"
