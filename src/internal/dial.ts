@@ -60,7 +60,7 @@ const resetTimeout = "5 seconds"
  */
 export const orDestroy =
   (connection: Pick<Connection, "destroy">, duration: Duration.DurationInput) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.acquireUseRelease(
       Effect.forkDaemon(Effect.interruptible(Effect.zipRight(Effect.sleep(duration), Effect.sync(connection.destroy)))),
       () => effect,

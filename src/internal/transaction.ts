@@ -4,6 +4,7 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Resolved } from "../Config.js"
@@ -110,6 +111,29 @@ const tooOld = (maxAge: Duration.Duration) => {
   return new DsqlLimitError({ reason: "Age", server: { sqlState: "54000", message } })
 }
 
+/**
+ * Runs a body, which is interrupted when it has had its time. Should it be one that cannot be, the statement that it waits for
+ * is cut off. What it forks belongs to the caller's fiber, as it would if the limit did not need a fiber of its own.
+ */
+const limited = <A, E, R, E2>(
+  body: Effect.Effect<A, E, R>,
+  limit: Duration.Duration,
+  channel: Channel,
+  onLimit: () => E2
+): Effect.Effect<Exit.Exit<A, E | E2>, never, R> =>
+  Effect.transplant((graft) =>
+    Effect.raceWith(Effect.exit(graft(body)), Effect.interruptible(Effect.sleep(limit)), {
+      onSelfDone: (exit, timer) => Effect.zipRight(Fiber.interruptFork(timer), exit),
+      onOtherDone: (slept, running): Effect.Effect<Exit.Exit<A, E | E2>> =>
+        Exit.isSuccess(slept)
+          ? Fiber.interrupt(running).pipe(
+              orDestroy(channel, answerTimeout),
+              Effect.zipRight(Effect.sync(() => Exit.fail(onLimit())))
+            )
+          : Fiber.join(running)
+    })
+  )
+
 /** A value that could not be sent or read has not failed on the server; those errors have a severity. */
 const abortsBlock = (error: DsqlError): boolean => !("server" in error) || error.server?.severity !== undefined
 
@@ -192,15 +216,7 @@ export const make = (
             })
           )
         )
-        // What a body forks belongs to its fiber as it would without the time limit, which runs it in one of its own.
-        const exit = yield* Effect.transplant((graft) =>
-          Effect.timeoutFail(graft(body), { duration: maxAge, onTimeout: () => toError(tooOld(maxAge)) })
-        ).pipe(
-          // A body that cannot be interrupted gets no more statements; one that waits for an answer still is cut off.
-          orDestroy(channel, Duration.sum(maxAge, answerTimeout)),
-          restore,
-          Effect.exit
-        )
+        const exit = yield* limited(restore(body), maxAge, channel, () => toError(tooOld(maxAge)))
         ended = true
         const refusal = () =>
           expired() ??

@@ -50,11 +50,9 @@ const channelTo = (script: ScriptState, config: Resolved): Channel => {
 
 export const make = (script: ScriptState, config: Resolved): Effect.Effect<PgClient, never, Reactivity.Reactivity> => {
   const connect = Effect.suspend(() => {
-    const [delay = 0, error] = [script.takeDelay("connect"), script.takeFailure("connect")]
-    return Effect.delay(
-      Effect.suspend(() => (error === undefined ? Effect.succeed(channelTo(script, config)) : Effect.fail(error))),
-      delay
-    )
+    const [delay, error] = [script.takeDelay("connect"), script.takeFailure("connect")]
+    const connected = error === undefined ? Effect.sync(() => channelTo(script, config)) : Effect.fail(error)
+    return delay === undefined ? connected : Effect.delay(connected, delay)
   })
   return Client.makeOver({ use: (f) => Effect.flatMap(connect, f), reserve: connect }).pipe(
     Effect.provideService(DsqlConfig, config)
