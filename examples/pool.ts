@@ -16,13 +16,13 @@ const Db = DsqlLayer.layerConfig({
     min: Config.succeed(2),
     idleTimeout: Config.succeed("5 minutes"),
     maxLifetime: Config.succeed("50 minutes"),
-    acquireTimeout: Config.succeed("200 millis")
+    acquireTimeout: Config.succeed("3 seconds")
   }
 })
 
 const program = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
-  const hold = sql`SELECT pg_sleep(1)`
+  const hold = sql`SELECT pg_sleep(4)`
   const results = yield* Effect.all([hold, hold, sql`SELECT 1`].map(DsqlErrors.refine), {
     concurrency: "unbounded",
     mode: "either"

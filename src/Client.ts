@@ -23,6 +23,7 @@ import { DsqlConnection } from "./Connection.js"
 import { type DsqlError, DsqlTransactionError, DsqlUnsupportedError } from "./Errors.js"
 import { type Channel, channelOf } from "./internal/channel.js"
 import { json } from "./internal/compiler.js"
+import * as Retry from "./internal/retry.js"
 import { oneByOne, Session, toSqlError } from "./internal/session.js"
 import { statementSettings } from "./internal/statementSettings.js"
 import * as Transaction from "./internal/transaction.js"
@@ -65,7 +66,7 @@ export const makeOver = (
     const { compiler, spanAttributes, transformRows } = statementSettings(config)
 
     const pooled = new Session({ use: (f) => connections.use(f), streams: connections.reserve, autocommit: true })
-    const transactions = Transaction.make(connections.reserve, spanAttributes)
+    const transactions = Transaction.make(connections.reserve, spanAttributes, config)
     const acquirer: SqlConnection.Connection.Acquirer = Effect.map(transactions.current, (session) => session ?? pooled)
     // Whoever keeps the connection longer than its scope must not work on what others have by then.
     const reserve: SqlConnection.Connection.Acquirer = Effect.gen(function* () {
@@ -83,7 +84,9 @@ export const makeOver = (
       [PgClient.TypeId]: PgClient.TypeId as PgClient.TypeId,
       config: pgConfigOf(config),
       reserve,
-      withTransaction: transactions.withTransaction,
+      withTransaction: config.unsafeRetryTransactions
+        ? Retry.withTransaction(transactions)
+        : transactions.withTransaction,
       [Transaction.transactionsKey]: transactions,
       reactive: reactivity.stream,
       reactiveMailbox: reactivity.query,

@@ -71,6 +71,46 @@ export interface PoolOptions {
 }
 
 /**
+ * How often and how long something is tried again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetryPolicy {
+  /**
+   * No attempt begins later than this after the call, and no transaction waits longer for its connection. One that has begun
+   * by then goes on to its end, which `maxAge` bounds. Default 60 seconds, 1 millisecond to 1 day.
+   */
+  readonly deadline?: Duration.DurationInput | undefined
+  /**
+   * The most attempts after the first, a whole number; 0 is none. Default: as many as begin before the deadline, since a
+   * number gives up on the unlucky of many at one row (docs/contention.md).
+   */
+  readonly times?: number | undefined
+  /**
+   * The longest first wait; it doubles with every attempt, and each wait is drawn evenly below it. Default 5 milliseconds
+   * (docs/contention.md), at least 1 and at most `cap`.
+   */
+  readonly base?: Duration.DurationInput | undefined
+  /** The longest wait. Default 100 milliseconds (docs/contention.md), 1 millisecond to 1 minute. */
+  readonly cap?: Duration.DurationInput | undefined
+}
+
+/**
+ * What `DsqlTransaction.withRetry` and `retryStatement` go by where their own options say nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RetryOptions extends RetryPolicy {
+  /**
+   * The age at which a transaction is interrupted and rolled back, one of `sql.withTransaction` as well. Default 290 seconds,
+   * to be ahead of the service's limit of 300 (AWS quotas page); from 1 millisecond.
+   */
+  readonly maxAge?: Duration.DurationInput | undefined
+}
+
+/**
  * The options that are plain data and may come from an Effect `Config`.
  *
  * @since 0.1.0
@@ -112,6 +152,17 @@ export interface DataOptions {
   readonly keepAlive?: Duration.DurationInput | undefined
   /** Settings that every session starts with, and returns to when it is lent anew: `{ search_path: "orders" }`. */
   readonly session?: Readonly<Record<string, string>> | undefined
+  /** When transactions are given up or run again; alone it makes none of `sql.withTransaction` run again. */
+  readonly retry?: RetryOptions | undefined
+  /**
+   * **`true` runs the body of every `sql.withTransaction` again** when its transaction loses a conflict or fails in passing,
+   * as `DsqlTransaction.withRetry` does and as `retry` says, without a word in the code that it happens to. Default `false`.
+   *
+   * Look at all of that code first, libraries included: what a body does beside its SQL (mails, calls of other services,
+   * counters in memory, log lines) happens once for each attempt, and is not undone. Statements outside of transactions, and
+   * a COMMIT whose answer was lost, are never repeated by this.
+   */
+  readonly unsafeRetryTransactions?: boolean | undefined
   /** `true` opens no connection when the layer is built; wrong settings then fail at the first statement. Default `false`. */
   readonly lazy?: boolean | undefined
 }
@@ -182,6 +233,15 @@ export interface Resolved extends FunctionOptions {
   }
   readonly keepAlive: Duration.Duration
   readonly session: Readonly<Record<string, string>>
+  readonly retry: {
+    readonly deadline: Duration.Duration
+    /** `undefined` sets no limit. */
+    readonly times: number | undefined
+    readonly base: Duration.Duration
+    readonly cap: Duration.Duration
+    readonly maxAge: Duration.Duration
+  }
+  readonly unsafeRetryTransactions: boolean
   readonly lazy: boolean
 }
 

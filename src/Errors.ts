@@ -491,6 +491,41 @@ export const isRetryable = (u: unknown): boolean => {
   return error !== undefined && "isRetryable" in error && error.isRetryable
 }
 
+/** Worth another attempt soon; others last longer, or have been waited for already. */
+const transientReasons: ReadonlySet<ConnectionReason> = new Set([
+  "Refused",
+  "Closed",
+  "ClusterWaking",
+  "RateExceeded",
+  "TooManyConnections"
+])
+
+/**
+ * What `DsqlTransaction.withRetry` runs a transaction again for, unless it is told otherwise: a conflict, a passing condition
+ * of the service (XX000), a connection that was lost or refused, a cluster that is waking up. Each of them only before COMMIT
+ * was sent. Narrower than {@link isRetryable} where an attempt has waited for its time already (`AcquireTimeout`,
+ * `ConnectTimeout`) or is not likely to go better soon (`Dns`), and wider in one case: a transaction that the server rolled
+ * back at COMMIT (`Aborted`) because a statement of it had failed so.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isTransient = (u: unknown): boolean => {
+  const error = unwrap(u)
+  switch (error?._tag) {
+    case "DsqlConflictError":
+      return true
+    case "DsqlUnavailableError":
+      return error.isRetryable
+    case "DsqlConnectionError":
+      return error.isRetryable && transientReasons.has(error.reason)
+    case "DsqlTransactionError":
+      return error.reason === "Aborted" && isTransient(error.cause)
+    default:
+      return false
+  }
+}
+
 /**
  * Lifts our error out of a `SqlError` into the typed channel, so that `Effect.catchTag("DsqlConflictError", …)` works. The
  * type still holds `SqlError`, for one with another cause (a stock client's): that stays what it is.

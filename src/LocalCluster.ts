@@ -145,7 +145,7 @@ export interface LocalCluster extends Pick<
   readonly connections: Effect.Effect<ReadonlyArray<LocalConnection>>
   /**
    * Leaves clients without an answer, as a network that has frozen: connections stay open and new ones are accepted, but
-   * not a byte is read or sent until {@link LocalCluster.resume}. What is dropped meanwhile is dropped.
+   * not a byte gets through until {@link LocalCluster.resume}. What is dropped meanwhile is dropped.
    *
    * @example
    * ```ts

@@ -33,6 +33,7 @@ import * as Reactivity from "@effect/experimental/Reactivity"
 import { PgClient } from "@effect/sql-pg/PgClient"
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -40,24 +41,33 @@ import { type Credentials, DsqlCredentials, DsqlToken, layerStatic } from "./Aut
 import { DsqlConfig, type Options, resolve, type Resolved } from "./Config.js"
 import type { DsqlConfigError, DsqlCredentialsError, DsqlError, DsqlRegionError, DsqlTokenError } from "./Errors.js"
 import * as client from "./testing/client.js"
-import { type Answer, type AnswerOptions, type ControlCommand, type Recorded, ScriptState } from "./testing/script.js"
+import {
+  type Answer,
+  type AnswerOptions,
+  type DropMoment,
+  type Recorded,
+  ScriptState,
+  type Step
+} from "./testing/script.js"
 import { endpoint } from "./testing/serverErrors.js"
 
 export {
   type Answer,
   type AnswerOptions,
-  type ControlCommand,
+  type DropMoment,
   DsqlUnscriptedError,
   type Match,
   type Outcome,
   type Recorded,
-  type Reply
+  type Reply,
+  type Step
 } from "./testing/script.js"
 export {
   checkViolation,
   commitOutcomeUnknown,
   conflict,
   connectionLost,
+  connectionRefused,
   foreignKeyViolation,
   notNullViolation,
   rowLimitExceeded,
@@ -189,8 +199,20 @@ export class Script extends Context.Tag("effect-dsql/Testing/Script")<
   {
     readonly answer: (match: Answer["match"], reply: Answer["reply"], options?: AnswerOptions) => Effect.Effect<void>
     readonly answerOnce: (match: Answer["match"], reply: Answer["reply"]) => Effect.Effect<void>
-    /** Makes the next BEGIN, COMMIT or ROLLBACK fail, or as many of them as `times` says. Default 1. */
-    readonly failNext: (command: ControlCommand, error: DsqlError, options?: AnswerOptions) => Effect.Effect<void>
+    /**
+     * Makes the next step of a kind fail, or as many of them as `times` says, whatever answers are scripted:
+     * `failNext("COMMIT", conflict(), { times: 2 })`, `failNext("statement", conflict("Schema"))`,
+     * `failNext("connect", connectionRefused("ClusterWaking"))`. Statements of an aborted transaction are not counted.
+     */
+    readonly failNext: (step: Step, error: DsqlError, options?: AnswerOptions) => Effect.Effect<void>
+    /** Lets the next step of a kind, or as many as `times` says, take so long by the clock before it is answered or fails. */
+    readonly delayNext: (step: Step, duration: Duration.DurationInput, options?: AnswerOptions) => Effect.Effect<void>
+    /**
+     * Breaks the connection of the next transaction that comes to commit. `recorded` tells what became of it: `before` has no
+     * COMMIT, `during` one with an error, `after` one without, which took effect. A program sees `DsqlConnectionError` in the
+     * first case and `DsqlCommitOutcomeUnknownError` in the others.
+     */
+    readonly dropAtCommit: (moment: DropMoment, options?: AnswerOptions) => Effect.Effect<void>
     /** Everything that was run so far, in order. */
     readonly recorded: Effect.Effect<ReadonlyArray<Recorded>>
   }
@@ -220,7 +242,9 @@ export const layerClient = (
         Context.add(Script, {
           answer: (match, reply, options) => Effect.sync(() => state.add(answer(match, reply, options))),
           answerOnce: (match, reply) => Effect.sync(() => state.add(answerOnce(match, reply))),
-          failNext: (command, error, { times = 1 } = {}) => Effect.sync(() => state.addFailures(command, error, times)),
+          failNext: (step, error, { times = 1 } = {}) => Effect.sync(() => state.addFailures(step, error, times)),
+          delayNext: (step, duration, { times = 1 } = {}) => Effect.sync(() => state.addDelays(step, duration, times)),
+          dropAtCommit: (moment, { times = 1 } = {}) => Effect.sync(() => state.addDrops(moment, times)),
           recorded: Effect.sync(() => state.recorded())
         })
       )

@@ -41,12 +41,21 @@ const everyWay = [
   ["pool.connectRate", 7, "DSQL_POOL_CONNECT_RATE", "7", undefined],
   ["keepAlive", "9 seconds", "DSQL_KEEP_ALIVE", "9 seconds", "keepalives_idle=9"],
   ["session", { search_path: "shop" }, "DSQL_OPTIONS", "-c search_path=shop", "options=-c%20search_path=shop"],
+  ["retry.deadline", "10 seconds", "DSQL_RETRY_DEADLINE", "10 seconds", undefined],
+  ["retry.times", 0, "DSQL_RETRY_TIMES", "0", undefined],
+  ["retry.base", "2 millis", "DSQL_RETRY_BASE", "2 millis", undefined],
+  ["retry.cap", "1 second", "DSQL_RETRY_CAP", "1 second", undefined],
+  ["retry.maxAge", "1 minute", "DSQL_RETRY_MAX_AGE", "1 minute", undefined],
+  ["unsafeRetryTransactions", true, "DSQL_UNSAFE_RETRY_TRANSACTIONS", "true", undefined],
   ["lazy", true, "DSQL_LAZY", "true", undefined]
 ] as const
 
 type Path = (typeof everyWay)[number][0]
-type Plain = Exclude<keyof DsqlConfig.DataOptions, "host" | "tls" | "pool">
-type Grouped = `pool.${keyof DsqlConfig.PoolOptions}` | `tls.${Exclude<keyof DsqlConfig.TlsOptions, "ca">}`
+type Plain = Exclude<keyof DsqlConfig.DataOptions, "host" | "tls" | "pool" | "retry">
+type Grouped =
+  | `pool.${keyof DsqlConfig.PoolOptions}`
+  | `tls.${Exclude<keyof DsqlConfig.TlsOptions, "ca">}`
+  | `retry.${keyof DsqlConfig.RetryOptions}`
 
 const nested = (path: string, value: unknown): object => {
   const [first, second] = path.split(".")
@@ -120,6 +129,14 @@ describe("DsqlConfig", () => {
       assert.strictEqual(config.tls.negotiation, "direct")
       assert.strictEqual(config.pool.max, 10)
       assert.strictEqual(config.lazy, false)
+      assert.strictEqual(config.unsafeRetryTransactions, false)
+      assert.deepStrictEqual(config.retry, {
+        deadline: Duration.seconds(60),
+        times: undefined,
+        base: Duration.millis(5),
+        cap: Duration.millis(100),
+        maxAge: Duration.seconds(290)
+      })
       assert.match(config.applicationName, /^effect-dsql\/\d/)
       assert.deepStrictEqual(
         [
@@ -200,6 +217,21 @@ describe("DsqlConfig", () => {
     ["pool.lifetimeJitter", { pool: { lifetimeJitter: NaN } }],
     ["pool.connectRate", { pool: { connectRate: 0 } }],
     ["keepAlive", { keepAlive: 0 }],
+    ["retry.deadline", { retry: { deadline: 0 } }],
+    ["retry.deadline", { retry: { deadline: NaN } }],
+    ["retry.deadline", { retry: { deadline: "-1 seconds" } }],
+    ["retry.deadline", { retry: { deadline: Infinity } }],
+    ["retry.times", { retry: { times: -1 } }],
+    ["retry.times", { retry: { times: NaN } }],
+    ["retry.times", { retry: { times: 2.5 } }],
+    ["retry.times", { retry: { times: Infinity } }],
+    ["retry.base", { retry: { base: NaN } }],
+    ["retry.base", { retry: { base: "101 millis" } }],
+    ["retry.base", { retry: { base: "3 millis", cap: "2 millis" } }],
+    ["retry.cap", { retry: { cap: -1 } }],
+    ["retry.cap", { retry: { cap: "2 minutes" } }],
+    ["retry.maxAge", { retry: { maxAge: NaN } }],
+    ["retry.maxAge", { retry: { maxAge: "301 seconds" } }],
     ["profile", { profile: "" }],
     ["session", { session: { search_path: "a\0b" } }],
     ["session", { session: { search_path: 1 as unknown as string } }]
@@ -228,6 +260,8 @@ describe("DsqlConfig", () => {
     ["application_name", { application_name: "x" }, /Did you mean applicationName\?/],
     ["pool.maximum", { pool: { maximum: 5 } }, /pool\.maximum: is no option\./],
     ["tls.cafile", { tls: { cafile: "x" } }, /Did you mean caFile\?/],
+    ["retry.deadlin", { retry: { deadlin: 1 } }, /Did you mean deadline\?/],
+    ["retryTransactions", { retryTransactions: true }, /is no option\./],
     ["password", { password: "sesame-open" }, /takes no password/],
     ["ssl", { ssl: false }, /always on and always verified/],
     ["tls.rejectUnauthorized", { tls: { rejectUnauthorized: false } }, /always on and always verified/],
@@ -310,6 +344,9 @@ describe("DsqlConfig", () => {
     ["DSQL_POOL_LIFETIME_JITTER", "1", /DSQL_POOL_LIFETIME_JITTER: must be a number from 0 to 0\.5, not 1/],
     ["DSQL_POOL_LIFETIME_JITTER", "-1", /DSQL_POOL_LIFETIME_JITTER: must be a number, not "-1"/],
     ["DSQL_LAZY", "maybe", /DSQL_LAZY: must be true or false, not "maybe"/],
+    ["DSQL_UNSAFE_RETRY_TRANSACTIONS", "yes", /DSQL_UNSAFE_RETRY_TRANSACTIONS: must be true or false, not "yes"/],
+    ["DSQL_RETRY_MAX_AGE", "1 hour", /DSQL_RETRY_MAX_AGE: must be a duration from 1ms to 5m/],
+    ["DSQL_RETRY_BASE", "1 second", /DSQL_RETRY_BASE: must not be longer than cap, which is 100ms here, but is 1s/],
     ["DSQL_OPTIONS", "search_path=x", /DSQL_OPTIONS: must be settings/],
     ["DSQL_OPTIONS", "-c statement_timeout=1", /DSQL_OPTIONS: statement_timeout cannot be set/],
     ["DSQL_PORT", "many", /DSQL_PORT: must be a whole number, not "many"/],

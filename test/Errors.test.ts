@@ -121,6 +121,20 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
   }
 })
 
+describe("the README", () => {
+  const lines = readFileSync(`${root}/README.md`, "utf8").split("\n")
+  const documented = Object.entries(table).filter(([tag]) => tag !== "DsqlLocalError" && tag !== "DsqlUnscriptedError")
+
+  it.each(documented)("lists %s with all its reasons and no others", (tag, reasons) => {
+    const line = lines.find((line) => line.startsWith(`| \`${tag}\``)) ?? assert.fail(`no row for ${tag}`)
+    const listed = [...line.split("|")[2]!.matchAll(/`(\w+)`/g)].map(([, reason]) => reason)
+    assert.sameMembers(
+      listed,
+      Object.keys(reasons).filter((reason) => reason !== "-")
+    )
+  })
+})
+
 describe("what a server says", () => {
   const peer = { host: "cluster", address: "cluster:5432", user: "admin" }
   const messageOf = (sqlState: string, message: string) =>

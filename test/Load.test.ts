@@ -119,6 +119,6 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
         }
         yield* connectionCount.pipe(Effect.delay("5 millis"), Effect.repeat({ until: (count) => count === 0 }))
       }),
-    60_000
+    120_000
   )
 })

@@ -3,46 +3,7 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Cause, Effect, Exit, Option } from "effect"
 import { DsqlErrors, DsqlTransaction } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
-
-const quick = { base: "1 millis", cap: "5 millis" } as const
-
-/** Real errors of the server, raised by functions of the test; a sequence counts, since no rollback takes it back. */
-const prepare = Effect.gen(function* () {
-  const sql = yield* SqlClient.SqlClient
-  yield* sql`CREATE TABLE IF NOT EXISTS written (name text)`
-  yield* sql`
-    CREATE OR REPLACE FUNCTION lose(state text, said text) RETURNS int LANGUAGE plpgsql AS
-      'BEGIN RAISE EXCEPTION USING ERRCODE = state, MESSAGE = said; END'`
-  yield* sql`CREATE TABLE IF NOT EXISTS committing (counter text, wins int, state text, said text)`
-  yield* sql`
-    CREATE OR REPLACE FUNCTION lose_at_commit() RETURNS trigger LANGUAGE plpgsql AS
-      'BEGIN
-         IF nextval(NEW.counter) < NEW.wins THEN PERFORM lose(NEW.state, NEW.said); END IF;
-         RETURN NULL;
-       END'`
-  yield* sql`DROP TRIGGER IF EXISTS at_commit ON committing`
-  yield* sql`
-    CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON committing
-      DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION lose_at_commit()`
-})
-
-const conflict = ["40001", "change conflicts with another transaction (OC000)"] as const
-
-/** A body whose COMMIT is refused until its `wins`th attempt, and the number of attempts so far. */
-const contender = (counter: string, wins: number, [state, said]: readonly [string, string] = conflict) =>
-  Effect.gen(function* () {
-    const sql = yield* SqlClient.SqlClient
-    yield* sql.unsafe(`CREATE SEQUENCE ${counter}`)
-    const attempts = sql<{ n: number }>`SELECT last_value::int AS n FROM ${sql(counter)}`
-    return {
-      body: Effect.zipRight(
-        sql`INSERT INTO written VALUES (${counter})`,
-        sql`INSERT INTO committing VALUES (${counter}, ${wins}, ${state}, ${said})`
-      ),
-      attempts: Effect.map(attempts, ([row]) => row!.n),
-      written: Effect.map(sql`SELECT name FROM written WHERE name = ${counter}`, (rows) => rows.length)
-    }
-  })
+import { conflict, contender, prepare, quick } from "./support/transactions.js"
 
 /** The one failure of an exit, which must not be mixed with a defect. */
 const onlyFailure = <A, E>(exit: Exit.Exit<A, E>): E => {
@@ -70,18 +31,6 @@ layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "60 seconds" 
         assert(error._tag === "DsqlConflictError")
         assert.deepStrictEqual([error.reason, error.attempts], ["Data", 3])
         assert.deepStrictEqual([yield* attempts, yield* written], [3, 0])
-      })
-    )
-
-    it.effect("does not begin another attempt when the deadline has passed", () =>
-      Effect.gen(function* () {
-        yield* prepare
-        const { attempts, body } = yield* contender("late", 100)
-        const error = onlyFailure(
-          yield* Effect.exit(DsqlTransaction.withRetry(body, { deadline: 0, base: "1 second" }))
-        )
-        assert.strictEqual(error._tag, "DsqlConflictError")
-        assert.strictEqual(yield* attempts, 1)
       })
     )
 

@@ -91,11 +91,14 @@ describe("effect-dsql token", () => {
   })
 
   it("fails with one line on standard error, in the words of the library", async () => {
-    const messageOf = async (options: DsqlConfig.Options) => {
-      const nothing = ConfigProvider.fromMap(new Map([["HOME", commands.folder]]))
-      return (await Effect.runPromise(Effect.flip(Effect.withConfigProvider(DsqlConfig.make(options), nothing))))
-        .message
-    }
+    const nothing = ConfigProvider.fromMap(
+      new Map([
+        ["AWS_CONFIG_FILE", "/nowhere"],
+        ["AWS_SHARED_CREDENTIALS_FILE", "/nowhere"]
+      ])
+    )
+    const messageOf = async (options: DsqlConfig.Options) =>
+      (await Effect.runPromise(Effect.flip(Effect.withConfigProvider(DsqlConfig.make(options), nothing)))).message
     const { clusterId, endpoint } = cluster
     const failures = [
       [{}, ["--host", clusterId], await messageOf({ host: clusterId })],

@@ -253,7 +253,7 @@ describe("an installation", () => {
     const compiler = join(dirname(createRequire(core).resolve("typescript")), "tsc.js")
     const { stdout } = await run(consumer, "node", compiler)
     assert.deepStrictEqual(complaints(stdout), [])
-  })
+  }, 120_000)
 })
 
 describe("the command", () => {

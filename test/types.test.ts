@@ -216,8 +216,9 @@ type Retried<A = never> = Effect.Effect<A, VaultError | DsqlErrors.DsqlError, Va
 const body = Effect.flatMap(Vault, () => Effect.fail(new VaultError()))
 
 each("DsqlTransaction", DsqlTransaction, {
-  isTransient: () =>
-    expectTypeOf(DsqlTransaction.isTransient).toEqualTypeOf<(error: DsqlErrors.DsqlError) => boolean>(),
+  isConflict: () => expectTypeOf(DsqlTransaction.isConflict).toEqualTypeOf<typeof DsqlErrors.isConflict>(),
+  isRetryable: () => expectTypeOf(DsqlTransaction.isRetryable).toEqualTypeOf<typeof DsqlErrors.isRetryable>(),
+  isTransient: () => expectTypeOf(DsqlTransaction.isTransient).toEqualTypeOf<typeof DsqlErrors.isTransient>(),
   schedule: () =>
     expectTypeOf(DsqlTransaction.schedule).toEqualTypeOf<
       (policy?: DsqlTransaction.RetryPolicy) => Schedule.Schedule<void, unknown>

@@ -2,6 +2,7 @@
  * Chooses the defaults of `DsqlTransaction.withRetry`, and writes docs/contention.md and its plot. With `--quick` it plays
  * a tenth of the time and only prints.
  */
+import * as Duration from "effect/Duration"
 import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { format } from "prettier"
@@ -18,7 +19,7 @@ const workers = [1, 2, 4, 8, 16, 32, 64]
 const rows = [1, 10, 1000]
 
 const settings = workers.flatMap((count) => rows.map((hot) => ({ workers: count, rows: hot, duration })))
-const ours = fullJitter(defaults.base, defaults.cap)
+const ours = fullJitter(Duration.toMillis(defaults.base), Duration.toMillis(defaults.cap))
 const others = [connectorDefault, connectorMost, atOnce]
 const all = [...candidates, ...others].map((policy) => ({
   policy,

@@ -18,7 +18,7 @@ const options = {
   host: setting("host", "The cluster: its endpoint, or its 26-character id. Default: DSQL_HOST, or that in DSQL_URL."),
   region: setting(
     "region",
-    "Needed for a bare id. Default: that of the endpoint, DSQL_REGION, AWS_REGION, AWS_DEFAULT_REGION or the profile's."
+    "Needed for a bare id. Default: that of the endpoint, DSQL_REGION, AWS_REGION, AWS_DEFAULT_REGION or the profile."
   ),
   user: setting("user", "The database role to log in as. Default: DSQL_USER, or admin."),
   profile: setting("profile", "The AWS profile. Default: DSQL_PROFILE, or what the AWS SDK finds."),

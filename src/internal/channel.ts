@@ -19,6 +19,8 @@ export interface Channel {
   readonly openAlone: (text: string, values: ReadonlyArray<unknown>) => Effect.Effect<Cursor, DsqlError>
   /** A cursor whose fetches take turns with other statements. */
   readonly openInTransaction: (inTurn: InTurn, text: string, values: ReadonlyArray<unknown>) => Cursor
+  /** Asked before a COMMIT, which can only have taken effect if it was sent. */
+  readonly isOpen: () => boolean
   readonly destroy: () => void
 }
 
@@ -27,5 +29,6 @@ export const channelOf = (connection: Connection): Channel => ({
   openAlone: (text, values) => openAlone(connection, text, values),
   openInTransaction: (inTurn, text, values) =>
     openInTransaction((f) => inTurn(Effect.suspend(() => f(connection))), text, values),
+  isOpen: connection.isOpen,
   destroy: connection.destroy
 })

@@ -111,9 +111,10 @@ export const openAlone = (
       request.end()
     }).pipe(orDestroy(connection, "1 second"))
     return {
-      fetch: Effect.suspend(() =>
-        lost === undefined ? (state === "ended" ? Effect.succeed([]) : fetch) : Effect.fail(lost)
-      ),
+      fetch: Effect.suspend(() => {
+        if (lost !== undefined) return Effect.fail(lost)
+        return state === "ended" ? Effect.succeed([]) : fetch
+      }),
       close: Effect.suspend(() => (state === "open" && connection.isOpen() ? close : Effect.void))
     }
   })

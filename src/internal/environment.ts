@@ -31,6 +31,9 @@ const numberVariable = (name: string) =>
 const oneOf = <A extends string>(name: string, ...values: ReadonlyArray<A>) =>
   variable(name, values.join(" or "), (text) => Option.fromNullable(values.find((value) => value === text)))
 
+const booleanVariable = (name: string) =>
+  Config.map(oneOf(name, "true", "false"), (text) => (text === undefined ? undefined : text === "true"))
+
 /** What single variables say, and the connection string that they go before. */
 const variables = Config.all({
   url: parsedVariable("URL", (text) =>
@@ -65,7 +68,15 @@ const variables = Config.all({
     }),
     keepAlive: durationVariable("KEEP_ALIVE"),
     session: parsedVariable("OPTIONS", readStartupOptions),
-    lazy: Config.map(oneOf("LAZY", "true", "false"), (text) => (text === undefined ? undefined : text === "true"))
+    retry: Config.all({
+      deadline: durationVariable("RETRY_DEADLINE"),
+      times: integerVariable("RETRY_TIMES"),
+      base: durationVariable("RETRY_BASE"),
+      cap: durationVariable("RETRY_CAP"),
+      maxAge: durationVariable("RETRY_MAX_AGE")
+    }),
+    unsafeRetryTransactions: booleanVariable("UNSAFE_RETRY_TRANSACTIONS"),
+    lazy: booleanVariable("LAZY")
   })
 })
 

@@ -1,6 +1,6 @@
 /** Options that do not exist, found at run time as well: where types were not checked, a slip would go unnoticed. */
 import * as Either from "effect/Either"
-import type { Options, PoolOptions, TlsOptions } from "../Config.js"
+import type { Options, PoolOptions, RetryOptions, TlsOptions } from "../Config.js"
 import { didYouMean } from "../core/nearest.js"
 import { refusalOf } from "../core/refusals.js"
 import { DsqlConfigError } from "../Errors.js"
@@ -19,6 +19,8 @@ const options = {
   pool: true,
   keepAlive: true,
   session: true,
+  retry: true,
+  unsafeRetryTransactions: true,
   lazy: true,
   transformQueryNames: true,
   transformResultNames: true,
@@ -41,6 +43,14 @@ const pool = {
   connectRate: true
 } satisfies Record<keyof PoolOptions, true>
 
+const retry = {
+  deadline: true,
+  times: true,
+  base: true,
+  cap: true,
+  maxAge: true
+} satisfies Record<keyof RetryOptions, true>
+
 const unknownIn = (
   group: string,
   given: object | undefined,
@@ -58,6 +68,9 @@ const unknownIn = (
 
 export const onlyKnown = (given: Options): Either.Either<void, DsqlConfigError> => {
   const unknown =
-    unknownIn("", given, options) ?? unknownIn("tls.", given.tls, tls) ?? unknownIn("pool.", given.pool, pool)
+    unknownIn("", given, options) ??
+    unknownIn("tls.", given.tls, tls) ??
+    unknownIn("pool.", given.pool, pool) ??
+    unknownIn("retry.", given.retry, retry)
   return unknown === undefined ? Either.void : Either.left(unknown)
 }

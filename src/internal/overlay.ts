@@ -13,5 +13,6 @@ export const overlay = (base: SomeOptions, over: SomeOptions): SomeOptions => ({
   ...defined(over),
   tls: { ...base.tls, ...defined(over.tls) },
   pool: { ...base.pool, ...defined(over.pool) },
+  retry: { ...base.retry, ...defined(over.retry) },
   session: { ...base.session, ...over.session }
 })

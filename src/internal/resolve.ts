@@ -10,6 +10,7 @@ import { readConnectionString } from "./connectionParameters.js"
 import { environment, variableOf } from "./environment.js"
 import { onlyKnown } from "./knownOptions.js"
 import { regionElsewhere } from "./region.js"
+import { defaults } from "./retryDefaults.js"
 import { read } from "./variables.js"
 
 type Failure = DsqlConfigError | DsqlRegionError
@@ -67,6 +68,8 @@ export const resolve = (options: Options, regionElsewhere?: string | undefined):
         most: "1 hour"
       }),
       session: yield* checks.session(options.session),
+      retry: yield* checks.retry(options.retry, defaults, "retry."),
+      unsafeRetryTransactions: options.unsafeRetryTransactions ?? false,
       lazy: options.lazy ?? false,
       transformJson,
       transformQueryNames,

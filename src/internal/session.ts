@@ -25,11 +25,17 @@ export interface Source {
   readonly streams: Effect.Effect<Channel, DsqlError, Scope.Scope> | Channel
 }
 
+/** A connection whose statements take turns. */
+export interface Turns extends Source {
+  /** When the statement has ended whose turn it is. */
+  readonly settled: Effect.Effect<void>
+}
+
 /**
  * Statements on one connection take turns; the driver would queue them too, but could not take one back. Whether the
  * session has ended is looked at when a statement's turn has come, since that may have happened while it waited.
  */
-export const oneByOne = (channel: Channel, autocommit: boolean, ended: () => DsqlError | undefined): Source => {
+export const oneByOne = (channel: Channel, autocommit: boolean, ended: () => DsqlError | undefined): Turns => {
   const turn = Effect.unsafeMakeSemaphore(1)
   return {
     autocommit,
@@ -40,7 +46,8 @@ export const oneByOne = (channel: Channel, autocommit: boolean, ended: () => Dsq
           const error = ended()
           return error === undefined ? f(channel) : Effect.fail(error)
         })
-      )
+      ),
+    settled: turn.withPermits(1)(Effect.void)
   }
 }
 
@@ -72,7 +79,11 @@ const streamOf = (cursor: Cursor): Stream.Stream<Record<string, unknown>, DsqlEr
 
 /** What statements run on. Its errors are `SqlError`s whose cause is one of ours. */
 export class Session implements SqlConnection.Connection {
-  constructor(private readonly source: Source) {}
+  /** `enclosing` is the connection of the transaction, of whatever client, that this one was opened in. */
+  constructor(
+    private readonly source: Source,
+    readonly enclosing?: SqlConnection.Connection | undefined
+  ) {}
 
   private run(
     text: string,

@@ -1,37 +1,48 @@
 /** One transaction from BEGIN to COMMIT or ROLLBACK, and who is in it. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import type { Resolved } from "../Config.js"
 import type { DsqlError } from "../Errors.js"
 import { DsqlCommitOutcomeUnknownError, DsqlLimitError, DsqlTransactionError } from "../Errors.js"
 import type { Channel } from "./channel.js"
 import { orDestroy } from "./dial.js"
-import { ofCommit, oneByOne, Session, toSqlError } from "./session.js"
+import { networkError } from "./driverError.js"
+import { ofCommit, oneByOne, Session, toSqlError, type Turns } from "./session.js"
+import { attempted } from "./transactionMetrics.js"
 
-/** How long COMMIT or ROLLBACK may stay unanswered before its connection is given up. */
-const endTimeout = "10 seconds"
-
-/** The service ends a transaction after 300 s (AWS quotas page), at whatever it does next. */
-export const defaultMaxAge: Duration.DurationInput = "290 seconds"
+/** How long BEGIN, COMMIT or ROLLBACK may stay unanswered before its connection is given up. */
+const answerTimeout = Duration.seconds(10)
 
 export interface TransactionOptions {
+  readonly name?: string | undefined
   readonly readOnly?: boolean | undefined
-  readonly maxAge?: Duration.DurationInput | undefined
+  /** Default: the configuration's. */
+  readonly maxAge?: Duration.Duration | undefined
+  /** Until when, by the clock, a connection may be waited for. */
+  readonly beginBy?: number | undefined
 }
 
 /** What is known about a transaction while it lasts, and afterwards. */
 export interface Course {
+  /** It got no connection in time. */
+  late: boolean
   /** A nested call failed. */
   doomed: boolean
-  /** What the server said when a statement failed; the first of it, since that aborted the block. */
+  /** A statement was interrupted or lost its connection, and the server ends the transaction by itself. */
+  lost: boolean
+  /** What BEGIN, a statement or COMMIT has failed with; the first of it, since that aborted the block. */
   failure: DsqlError | undefined
 }
 
 export interface Transactions {
+  /** The configuration's. */
+  readonly retry: Resolved["retry"]
   /** The session of this client's transaction that the fiber is in. */
   readonly current: Effect.Effect<Session | undefined>
   /** Runs an effect in a transaction of its own. How that goes is written into `course`. */
@@ -52,95 +63,178 @@ export const transactionsKey: unique symbol = Symbol.for("effect-dsql/Transactio
 export const transactionsOf = (client: SqlClient.SqlClient): Transactions | undefined =>
   (client as { readonly [transactionsKey]?: Transactions })[transactionsKey]
 
-export const newCourse = (): Course => ({ doomed: false, failure: undefined })
+export const newCourse = (): Course => ({ late: false, doomed: false, lost: false, failure: undefined })
 
-/** COMMIT and ROLLBACK; they must not be interrupted, so the connection is destroyed if no answer comes. */
+/** BEGIN, COMMIT and ROLLBACK have little to do, so a connection that leaves them without an answer is none. */
 const bounded = (channel: Channel, text: string): Effect.Effect<string, DsqlError> =>
   channel.run(text).pipe(
-    orDestroy(channel, endTimeout),
+    orDestroy(channel, answerTimeout),
     Effect.map((results) => results[0]?.command ?? "")
   )
 
 const commit = (channel: Channel, course: Course): Effect.Effect<void, DsqlError> =>
-  bounded(channel, "COMMIT").pipe(
-    Effect.mapError((error) =>
-      error._tag === "DsqlConnectionError" || error._tag === "DsqlUnavailableError"
-        ? new DsqlCommitOutcomeUnknownError({ cause: ofCommit(error) })
-        : error
-    ),
-    Effect.flatMap((command) =>
-      command === "ROLLBACK"
-        ? Effect.fail(new DsqlTransactionError({ reason: "Aborted", cause: course.failure }))
-        : Effect.void
+  Effect.suspend(() => {
+    // On a connection that is known to be gone nothing is sent, and nothing unknown.
+    const sent = channel.isOpen()
+    return bounded(channel, "COMMIT").pipe(
+      Effect.mapError((error) =>
+        sent && (error._tag === "DsqlConnectionError" || error._tag === "DsqlUnavailableError")
+          ? new DsqlCommitOutcomeUnknownError({ cause: ofCommit(error) })
+          : error
+      ),
+      Effect.tapError((error) => Effect.sync(() => (course.failure ??= error))),
+      Effect.flatMap((command) =>
+        command === "ROLLBACK"
+          ? Effect.fail(new DsqlTransactionError({ reason: "Aborted", cause: course.failure }))
+          : Effect.void
+      )
     )
-  )
+  })
 
 /** What cannot be rolled back is ended by closing its connection; the error that led here stays the one reported. */
-const rollback = (channel: Channel): Effect.Effect<void> =>
-  bounded(channel, "ROLLBACK").pipe(
-    Effect.tapError((error) => Effect.logDebug("ROLLBACK failed, closing the connection", error.message)),
-    Effect.catchAll(() => Effect.sync(channel.destroy)),
-    Effect.annotateLogs({ package: "effect-dsql", module: "Transaction" }),
-    Effect.asVoid
+const rollback = (channel: Channel, course: Course): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    course.lost
+      ? Effect.sync(channel.destroy)
+      : bounded(channel, "ROLLBACK").pipe(
+          Effect.tapError((error) =>
+            Effect.logWarning("ROLLBACK failed; closing the connection, which ends the transaction", error.message)
+          ),
+          Effect.catchAll(() => Effect.sync(channel.destroy)),
+          Effect.annotateLogs({ package: "effect-dsql", module: "Transaction" }),
+          Effect.asVoid
+        )
   )
 
-const tooOld = () =>
-  new DsqlLimitError({
-    reason: "Age",
-    server: { sqlState: "54000", message: "transaction given up before the service's limit of 300s" }
-  })
+const tooOld = (maxAge: Duration.Duration) => {
+  const message = `transaction given up at the age of ${Duration.format(maxAge)}; the service's limit is 300s`
+  return new DsqlLimitError({ reason: "Age", server: { sqlState: "54000", message } })
+}
+
+/**
+ * Runs a body, which is interrupted when it has had its time. Should it be one that cannot be, the statement that it waits for
+ * is cut off. What it forks belongs to the caller's fiber, as it would if the limit did not need a fiber of its own.
+ */
+const limited = <A, E, R, E2>(
+  body: Effect.Effect<A, E, R>,
+  limit: Duration.Duration,
+  channel: Channel,
+  onLimit: () => E2
+): Effect.Effect<Exit.Exit<A, E | E2>, never, R> =>
+  Effect.transplant((graft) =>
+    Effect.raceWith(Effect.exit(graft(body)), Effect.interruptible(Effect.sleep(limit)), {
+      onSelfDone: (exit, timer) => Effect.zipRight(Fiber.interruptFork(timer), exit),
+      onOtherDone: (slept, running): Effect.Effect<Exit.Exit<A, E | E2>> =>
+        Exit.isSuccess(slept)
+          ? Fiber.interrupt(running).pipe(
+              orDestroy(channel, answerTimeout),
+              Effect.zipRight(Effect.sync(() => Exit.fail(onLimit())))
+            )
+          : Fiber.join(running)
+    })
+  )
+
+/** A value that could not be sent or read has not failed on the server; those errors have a severity. */
+const abortsBlock = (error: DsqlError): boolean => !("server" in error) || error.server?.severity !== undefined
 
 export const make = (
   reserve: Effect.Effect<Channel, DsqlError, Scope.Scope>,
-  spanAttributes: ReadonlyArray<readonly [string, unknown]>
+  spanAttributes: ReadonlyArray<readonly [string, unknown]>,
+  config: Resolved
 ): Transactions => {
-  // The tag of @effect/sql is one for all clients; what another client put there is none of ours.
   const ours = new WeakMap<object, { readonly session: Session; readonly course: Course }>()
-  const open = Effect.map(Effect.serviceOption(SqlClient.TransactionConnection), (found) =>
-    Option.isSome(found) ? ours.get(found.value[0]) : undefined
+  const connection = Effect.map(Effect.serviceOption(SqlClient.TransactionConnection), (found) =>
+    Option.isSome(found) ? found.value[0] : undefined
   )
+  // The tag of @effect/sql is one for all clients: what another client of ours has put there may stand inside of what we have.
+  const open = Effect.map(connection, (innermost) => {
+    let at = innermost
+    while (at !== undefined && !ours.has(at)) at = at instanceof Session ? at.enclosing : undefined
+    return at === undefined ? undefined : ours.get(at)
+  })
 
-  const sessionOn = (channel: Channel, course: Course, ended: () => boolean) => {
-    const turns = oneByOne(channel, false, () =>
-      ended() ? new DsqlTransactionError({ reason: "Finished" }) : undefined
-    )
-    return new Session({
-      ...turns,
-      use: (f) => Effect.tapError(turns.use(f), (error) => Effect.sync(() => (course.failure ??= error)))
+  const reserveBy = (deadline: number, course: Course) =>
+    Effect.clockWith((clock) => {
+      const late = () => {
+        course.late = true
+        return networkError(config, "AcquireTimeout")
+      }
+      const left = deadline - clock.unsafeCurrentTimeMillis()
+      return left > 0 ? Effect.timeoutFail(reserve, { duration: left, onTimeout: late }) : Effect.failSync(late)
     })
-  }
 
-  const outermost: Transactions["outermost"] = (effect, toError, course, { maxAge = defaultMaxAge, readOnly } = {}) =>
+  /** Notes what happens to statements, whoever sees their errors. */
+  const watching = (turns: Turns, course: Course, refusal: () => DsqlError | undefined): Turns => ({
+    ...turns,
+    use: (f) =>
+      turns.use((channel) =>
+        f(channel).pipe(
+          Effect.mapError((error) => refusal() ?? error),
+          Effect.tapError((error) =>
+            Effect.sync(() => {
+              if (abortsBlock(error)) course.failure ??= error
+              course.lost ||= error._tag === "DsqlConnectionError"
+            })
+          ),
+          Effect.onInterrupt(() => Effect.sync(() => (course.lost = true)))
+        )
+      )
+  })
+
+  const outermost: Transactions["outermost"] = (effect, toError, course, options = {}) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
+        const { beginBy, maxAge = config.retry.maxAge, readOnly = false } = options
         const scope = yield* Scope.make()
-        const channel = yield* Scope.extend(restore(reserve), scope).pipe(
-          Effect.tap((channel) => restore(channel.run(readOnly === true ? "BEGIN READ ONLY" : "BEGIN"))),
+        const channel = yield* Scope.extend(
+          restore(beginBy === undefined ? reserve : reserveBy(beginBy, course)),
+          scope
+        ).pipe(
+          Effect.tap((channel) => restore(bounded(channel, readOnly ? "BEGIN READ ONLY" : "BEGIN"))),
+          Effect.tapError((error) => Effect.sync(() => (course.failure = error))),
           Effect.mapError(toError),
           Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
         )
+        const clock = yield* Effect.clock
+        const expires = clock.unsafeCurrentTimeMillis() + Duration.toMillis(maxAge)
         let ended = false
-        const session = sessionOn(channel, course, () => ended)
-        ours.set(session, { session, course })
-        const exit = yield* effect.pipe(
-          Effect.provideService(SqlClient.TransactionConnection, [session, 0]),
-          Effect.timeoutFail({ duration: maxAge, onTimeout: () => toError(tooOld()) }),
-          restore,
-          Effect.exit
+        const expired = () => (clock.unsafeCurrentTimeMillis() < expires ? undefined : tooOld(maxAge))
+        const turns = oneByOne(
+          channel,
+          false,
+          () => expired() ?? (ended ? new DsqlTransactionError({ reason: "Finished" }) : undefined)
         )
+        const session = new Session(watching(turns, course, expired), yield* connection)
+        ours.set(session, { session, course })
+        const body = effect.pipe(
+          Effect.provideService(SqlClient.TransactionConnection, [session, 0]),
+          // A statement that nobody waits for is a part of the transaction if it has begun by now, and else refused.
+          Effect.zipLeft(
+            Effect.suspend(() => {
+              ended = true
+              return turns.settled
+            })
+          )
+        )
+        const exit = yield* limited(restore(body), maxAge, channel, () => toError(tooOld(maxAge)))
         ended = true
-        const end: Effect.Effect<void, DsqlError> = Exit.isFailure(exit)
-          ? rollback(channel)
-          : course.doomed
-            ? Effect.zipRight(
-                rollback(channel),
-                Effect.fail(new DsqlTransactionError({ reason: "NestedFailure", cause: course.failure }))
-              )
-            : commit(channel, course)
+        const refusal = () =>
+          expired() ??
+          (course.doomed ? new DsqlTransactionError({ reason: "NestedFailure", cause: course.failure }) : undefined)
+        const end = Effect.suspend((): Effect.Effect<void, DsqlError> => {
+          if (Exit.isFailure(exit)) return rollback(channel, course)
+          const refused = refusal()
+          return refused === undefined
+            ? commit(channel, course)
+            : Effect.zipRight(rollback(channel, course), Effect.fail(refused))
+        })
         yield* Effect.ensuring(Effect.mapError(end, toError), Scope.close(scope, exit))
         return yield* exit
       })
     ).pipe(
+      Effect.ensuring(
+        Effect.suspend(() => (course.late ? Effect.void : attempted(options.name ?? "", course.failure)))
+      ),
       Effect.withSpan("sql.transaction", {
         kind: "client",
         captureStackTrace: false,
@@ -158,6 +252,7 @@ export const make = (
     )
 
   return {
+    retry: config.retry,
     current: Effect.map(open, (transaction) => transaction?.session),
     outermost,
     nested,

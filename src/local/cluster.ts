@@ -89,7 +89,7 @@ export interface Cluster {
   readonly dropConnection: (id: number) => boolean
   /**
    * Leaves clients without an answer, as a network that has frozen: sockets stay open and new ones are accepted, but
-   * nothing is read or sent until `resume`.
+   * nothing gets through until `resume`. Clients that go take their backends with them all the same.
    */
   readonly pause: () => void
   readonly resume: () => void

@@ -52,9 +52,9 @@ export const relay = (client: Duplex, backend: Socket, stages: ReadonlyArray<Sta
     if (gate.isClosed || client.writableNeedDrain) backend.pause()
     else backend.resume()
   }
-  // Not all is lost for a client that only ends its own side: it gets what PostgreSQL has to say until it notices, which
-  // it cannot in the midst of a statement that keeps it from reading on.
-  const watchOut = (): void => {
+  // A client that closes its side may still want its answers, so PostgreSQL is told as much and decides. It cannot be told
+  // while it does not take what is in front of that, in the midst of a statement: then the client counts as gone.
+  const onClientEnd = (): void => {
     toBackend()
     let left = Number.POSITIVE_INFINITY
     const timer = setInterval(() => {
@@ -70,14 +70,13 @@ export const relay = (client: Duplex, backend: Socket, stages: ReadonlyArray<Sta
     // In the midst of a message the client would take our words for a part of it.
     closeWith(client, answers.isAtBoundary ? requests.lastWords : undefined)
   }
-
   const flow = (): void => {
     toBackend()
     flowToClient()
   }
 
   client.allowHalfOpen = true
-  client.on("data", fromClient).on("drain", flowToClient).once("end", watchOut)
+  client.on("data", fromClient).on("drain", flowToClient).once("end", onClientEnd)
   backend.on("data", toClient).on("drain", toBackend).once("close", closeClient)
   client.once("close", gate.onChange(flow))
   flow()

@@ -43,12 +43,17 @@ const channelTo = (script: ScriptState, config: Resolved): Channel => {
       ]),
     openAlone: (text, values) => Effect.succeed(cursorOn(answer(text, values))),
     openInTransaction: (inTurn, text, values) => cursorOn(inTurn(answer(text, values))),
+    isOpen: connection.isOpen,
     destroy: connection.destroy
   }
 }
 
 export const make = (script: ScriptState, config: Resolved): Effect.Effect<PgClient, never, Reactivity.Reactivity> => {
-  const connect = Effect.sync(() => channelTo(script, config))
+  const connect = Effect.suspend(() => {
+    const [delay, error] = [script.takeDelay("connect"), script.takeFailure("connect")]
+    const connected = error === undefined ? Effect.sync(() => channelTo(script, config)) : Effect.fail(error)
+    return delay === undefined ? connected : Effect.delay(connected, delay)
+  })
   return Client.makeOver({ use: (f) => Effect.flatMap(connect, f), reserve: connect }).pipe(
     Effect.provideService(DsqlConfig, config)
   )

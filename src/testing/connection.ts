@@ -1,12 +1,14 @@
 /** A connection to nowhere: it knows where it is in a transaction as a server would, and answers from a script. */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type { FieldDef } from "pg"
 import type { Resolved } from "../Config.js"
 import type { DsqlError, DsqlStatementError } from "../Errors.js"
 import { DsqlQueryError } from "../Errors.js"
 import type { Result } from "../internal/request.js"
 import { networkError, statementError } from "../internal/driverError.js"
-import type { Answer, ControlCommand, DsqlUnscriptedError, Outcome, Reply, ScriptState } from "./script.js"
+import type { Answer, DsqlUnscriptedError, Outcome, Reply, ScriptState, Step } from "./script.js"
 import { fold } from "./script.js"
 
 export type ScriptedFailure = DsqlError | DsqlUnscriptedError
@@ -23,6 +25,8 @@ const abortedBlock = () =>
 
 const firstWord = (sql: string): string => /^\w+/.exec(sql)?.[0].toUpperCase() ?? ""
 
+type ControlCommand = Extract<Step, "BEGIN" | "COMMIT" | "ROLLBACK">
+
 const isControl = (word: string): word is ControlCommand => word === "BEGIN" || word === "COMMIT" || word === "ROLLBACK"
 
 /** Of the fields only the names are known. Rows are copied, since a program may change what it got. */
@@ -37,11 +41,9 @@ const resultOf = (sql: string, { command, rowCount, rows = [] }: Outcome): Resul
 const outcomeOf = (given: ReadonlyArray<object> | Outcome): Outcome =>
   Array.isArray(given) ? { rows: given } : (given as Outcome)
 
-const replyOf = ({ reply }: Answer, sql: string, params: ReadonlyArray<unknown>): Effect.Effect<Outcome, DsqlError> => {
+const replyOf = ({ reply }: Answer, sql: string, params: ReadonlyArray<unknown>): Reply =>
   // Effects first, since some of them are functions as well.
-  const given: Reply = Effect.isEffect(reply) || typeof reply !== "function" ? reply : reply(params, sql)
-  return Effect.isEffect(given) ? Effect.map(given, outcomeOf) : Effect.succeed(outcomeOf(given))
-}
+  Effect.isEffect(reply) || typeof reply !== "function" ? reply : reply(params, sql)
 
 /** A value in the form in which the driver would send it, as far as the value itself says so: JSON does. */
 const encode = (value: unknown): unknown =>
@@ -55,20 +57,30 @@ const losesConnection = (error: ScriptedFailure): boolean =>
 export class ScriptedConnection {
   private block: { readonly transaction: number; aborted: boolean } | undefined
   private lost = false
+  private onClose = (): void => {}
 
   constructor(
     private readonly script: ScriptState,
     private readonly config: Resolved
   ) {}
 
-  /** Closes it at once; the server rolls back what is open. */
+  /** Asked before COMMIT and at no other time: here a test may have it broken. */
+  readonly isOpen = (): boolean => {
+    if (this.block?.aborted === false && this.script.takeDrop("before")) this.destroy()
+    return !this.lost
+  }
+
+  /** Closes it at once; the server rolls back what is open, and what waits for an answer fails. */
   readonly destroy = (): void => {
     this.lost = true
+    this.onClose()
   }
+
+  private readonly closedError = () => networkError(this.config, "Closed")
 
   run(text: string, values: ReadonlyArray<unknown>): Effect.Effect<Result, ScriptedFailure> {
     return Effect.suspend(() => {
-      if (this.lost) return Effect.fail(networkError(this.config, "Closed"))
+      if (this.lost) return Effect.fail(this.closedError())
       return Effect.flatMap(this.encode(values), (params) => {
         const sql = fold(text)
         const word = firstWord(sql)
@@ -81,22 +93,55 @@ export class ScriptedConnection {
     return Effect.try({ try: () => values.map(encode), catch: (cause) => statementError(this.config, cause) })
   }
 
+  /** What takes its time ends with the connection, also where it cannot be interrupted. */
+  private whileOpen<A>(answer: Effect.Effect<A, DsqlError>): Effect.Effect<A, DsqlError> {
+    return Effect.flatMap(Deferred.make<A, DsqlError>(), (answered) => {
+      this.onClose = () => Deferred.unsafeDone(answered, Effect.fail(this.closedError()))
+      return Effect.acquireUseRelease(
+        Effect.forkDaemon(Effect.intoDeferred(Effect.interruptible(answer), answered)),
+        () => Deferred.await(answered),
+        Fiber.interruptFork
+      )
+    })
+  }
+
+  private wait(step: Step): Effect.Effect<void, DsqlError> {
+    const delay = this.script.takeDelay(step)
+    return delay === undefined ? Effect.void : this.whileOpen(Effect.sleep(delay))
+  }
+
   private control(command: ControlCommand, sql: string): Effect.Effect<Result, ScriptedFailure> {
     return Effect.suspend(() => {
-      const rolledBack = command === "COMMIT" && this.block?.aborted === true
+      const commits = command === "COMMIT" && this.block?.aborted !== true
       const transaction = command === "BEGIN" ? this.script.nextTransaction() : this.block?.transaction
       const noteError = this.script.record(sql, [], transaction)
       // However COMMIT and ROLLBACK end, the block is over.
       this.block = undefined
-      const error = rolledBack ? undefined : this.script.takeFailure(command)
-      if (error !== undefined) {
-        noteError(error)
-        this.lost ||= losesConnection(error)
-        return Effect.fail(error)
-      }
-      if (command === "BEGIN") this.block = { transaction: transaction!, aborted: false }
-      return Effect.succeed(resultOf(sql, { command: rolledBack ? "ROLLBACK" : command, rowCount: 0 }))
+      const answer = Effect.suspend(() => {
+        const rolledBack = command === "COMMIT" && !commits
+        const error = rolledBack ? undefined : this.script.takeFailure(command)
+        if (error !== undefined) return Effect.fail(error)
+        if (commits && this.script.takeDrop("during")) return Effect.fail(this.closedError())
+        if (command === "BEGIN") this.block = { transaction: transaction!, aborted: false }
+        return Effect.succeed(resultOf(sql, { command: rolledBack ? "ROLLBACK" : command, rowCount: 0 }))
+      })
+      return Effect.zipRight(this.wait(command), answer).pipe(
+        Effect.tapError((error) => Effect.sync(() => this.failed(error, noteError))),
+        Effect.filterOrElse(
+          () => !(commits && this.script.takeDrop("after")),
+          () => {
+            this.destroy()
+            return Effect.fail(this.closedError())
+          }
+        ),
+        Effect.onInterrupt(() => Effect.sync(this.destroy))
+      )
     })
+  }
+
+  private failed(error: ScriptedFailure, note: (error: ScriptedFailure) => void): void {
+    note(error)
+    if (losesConnection(error)) this.destroy()
   }
 
   private statement(sql: string, params: ReadonlyArray<unknown>): Effect.Effect<Result, ScriptedFailure> {
@@ -104,16 +149,19 @@ export class ScriptedConnection {
       const block = this.block
       const noteError = this.script.record(sql, params, block?.transaction)
       const answered = (): Effect.Effect<Result, ScriptedFailure> => {
+        const error = this.script.takeFailure("statement")
+        if (error !== undefined) return Effect.fail(error)
         const answer = this.script.takeAnswer(sql, params)
-        return "match" in answer
-          ? Effect.map(replyOf(answer, sql, params), (outcome) => resultOf(sql, outcome))
-          : Effect.fail(answer)
+        if (!("match" in answer)) return Effect.fail(answer)
+        const reply = replyOf(answer, sql, params)
+        const given = Effect.isEffect(reply) ? this.whileOpen(reply) : Effect.succeed(reply)
+        return Effect.map(given, (outcome) => resultOf(sql, outcomeOf(outcome)))
       }
-      return (block?.aborted === true ? Effect.fail(abortedBlock()) : Effect.suspend(answered)).pipe(
+      const answer = Effect.suspend(() => Effect.zipRight(this.wait("statement"), Effect.suspend(answered)))
+      return (block?.aborted === true ? Effect.fail(abortedBlock()) : answer).pipe(
         Effect.tapError((error) =>
           Effect.sync(() => {
-            noteError(error)
-            this.lost ||= losesConnection(error)
+            this.failed(error, noteError)
             if (block !== undefined) block.aborted = true
           })
         ),

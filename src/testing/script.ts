@@ -1,5 +1,6 @@
 /** What a test has scripted, and what has been run so far. */
 import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { DsqlError } from "../Errors.js"
 
@@ -35,7 +36,8 @@ export interface Outcome {
 export type Reply = ReadonlyArray<object> | Outcome | Effect.Effect<ReadonlyArray<object> | Outcome, DsqlError>
 
 /**
- * How often an answer is given. Default: always.
+ * How often an answer is given, or how many are to fail, be delayed or dropped in a row. Default of answers: always; of the
+ * others: once.
  *
  * @since 0.1.0
  * @category models
@@ -43,6 +45,15 @@ export type Reply = ReadonlyArray<object> | Outcome | Effect.Effect<ReadonlyArra
 export interface AnswerOptions {
   readonly times?: number | undefined
 }
+
+/**
+ * What can be made to fail or to take its time: coming to a connection, a statement of the program, and what begins and
+ * ends its transactions. A transaction connects once, a statement outside of one each time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Step = "connect" | "BEGIN" | "statement" | "COMMIT" | "ROLLBACK"
 
 /**
  * A statement and its answer, for the layer that is to give it.
@@ -91,9 +102,6 @@ export class DsqlUnscriptedError extends Data.TaggedError("DsqlUnscriptedError")
   }
 }
 
-/** What control statements fail with; everything else about them is given. */
-export type ControlCommand = "BEGIN" | "COMMIT" | "ROLLBACK"
-
 const spaceOrQuoted = /'(?:[^']|'')*'|"(?:[^"]|"")*"|\s+/g
 
 export const fold = (sql: string): string =>
@@ -110,6 +118,17 @@ const describe = ({ match }: Answer, left: number): string => {
   return left === Infinity ? what : left === 0 ? `${what} (used up)` : `${what} (${left} times more)`
 }
 
+/**
+ * When the connection breaks at a COMMIT: before it is sent, with nothing done; while it is under way; or when it has taken
+ * effect and only its answer is lost.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DropMoment = "before" | "during" | "after"
+
+const perStep = <A>(): Record<Step, Array<A>> => ({ connect: [], BEGIN: [], statement: [], COMMIT: [], ROLLBACK: [] })
+
 interface Entry {
   readonly answer: Answer
   left: number
@@ -119,7 +138,9 @@ interface Entry {
 export class ScriptState {
   private readonly limited: Array<Entry> = []
   private readonly unlimited: Array<Entry> = []
-  private readonly failures: Record<ControlCommand, Array<DsqlError>> = { BEGIN: [], COMMIT: [], ROLLBACK: [] }
+  private readonly failures = perStep<DsqlError>()
+  private readonly delays = perStep<Duration.DurationInput>()
+  private readonly drops: Array<DropMoment> = []
   private readonly records: Array<{ -readonly [K in keyof Recorded]: Recorded[K] }> = []
   private transactions = 0
 
@@ -133,16 +154,33 @@ export class ScriptState {
     else this.limited.push(entry)
   }
 
-  addFailures(command: ControlCommand, error: DsqlError, times: number): void {
-    this.failures[command].push(...Array<DsqlError>(times).fill(error))
+  addFailures(step: Step, error: DsqlError, times: number): void {
+    this.failures[step].push(...Array<DsqlError>(times).fill(error))
+  }
+
+  addDelays(step: Step, duration: Duration.DurationInput, times: number): void {
+    this.delays[step].push(...Array<Duration.DurationInput>(times).fill(duration))
+  }
+
+  addDrops(moment: DropMoment, times: number): void {
+    this.drops.push(...Array<DropMoment>(times).fill(moment))
   }
 
   nextTransaction(): number {
     return ++this.transactions
   }
 
-  takeFailure(command: ControlCommand): DsqlError | undefined {
-    return this.failures[command].shift()
+  takeFailure(step: Step): DsqlError | undefined {
+    return this.failures[step].shift()
+  }
+
+  takeDelay(step: Step): Duration.DurationInput | undefined {
+    return this.delays[step].shift()
+  }
+
+  /** Whether the next one is due; those that were asked for first come first. */
+  takeDrop(moment: DropMoment): boolean {
+    return this.drops[0] === moment && this.drops.shift() !== undefined
   }
 
   takeAnswer(sql: string, params: ReadonlyArray<unknown>): Answer | DsqlUnscriptedError {

@@ -122,6 +122,22 @@ export const rowLimitExceeded = (): DsqlLimitError =>
 export const unavailable = (): DsqlUnavailableError =>
   serverError({ sqlState: "XX000", message: "server unavailable" }) as DsqlUnavailableError
 
+const refusals = {
+  TooManyConnections: { sqlState: "53300", message: "Unable to accept connection, too many open connections." },
+  RateExceeded: { sqlState: "53400", message: "Unable to accept connection, rate exceeded." },
+  // AWS publishes no SQLSTATE for it.
+  ClusterWaking: { sqlState: "XX000", message: "unable to accept connection, waking up cluster, please retry later" }
+} as const
+
+/**
+ * The cluster lets nobody in: it has too many connections (53300), too many per second (53400), or is waking up.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const connectionRefused = (reason: keyof typeof refusals = "TooManyConnections"): DsqlConnectionError =>
+  serverError({ severity: "FATAL", ...refusals[reason] }) as DsqlConnectionError
+
 const lost = () => ({
   reason: "Closed" as const,
   host: peer.host,

@@ -31,12 +31,15 @@ describe("a session starts as PostgreSQL starts it", () => {
 })
 
 describe("what PostgreSQL answers to", () => {
+  const answerOf = async (bytes: Buffer): Promise<Buffer> => {
+    const { session } = await openDirectly(cluster)
+    await session.send([bytes, terminate])
+    return session.rest()
+  }
+
   it.for(Object.entries(scripts))("%s comes unchanged, however the bytes are cut", async ([, script]) => {
     const bytes = Buffer.concat(script)
-    const direct = (await openDirectly(cluster)).session
-    await direct.send([bytes, terminate])
-    const answer = await direct.rest()
-
+    const answer = await answerOf(bytes)
     const { session } = await openThroughGateway(cluster)
     for (const chunks of everyCut(bytes)) {
       await session.send(chunks)
@@ -44,6 +47,20 @@ describe("what PostgreSQL answers to", () => {
     }
     await session.send([terminate])
     expect(await session.rest()).toHaveLength(0)
+  })
+
+  it.for(Object.entries(scripts))("%s comes unchanged where answers are looked at", async ([, script]) => {
+    const bytes = Buffer.concat(script)
+    const answer = await answerOf(bytes)
+    const { session } = await openThroughGateway(cluster)
+    // From here on the gateway looks at errors, notices and tags.
+    await session.send([query("AWS IAM REVOKE nobody FROM 'nothing'")])
+    expect(readable(await session.untilReady()).join()).toContain("Role nobody does not exist")
+    for (const chunks of [[bytes], Array.from(bytes, (byte) => Buffer.of(byte))]) {
+      await session.send(chunks)
+      expect(readable(await session.take(answer.length))).toEqual(readable(answer))
+    }
+    session.socket.destroy()
   })
 })
 

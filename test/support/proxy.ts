@@ -52,6 +52,14 @@ export const makeProxy = ({ passesEnds = true, together = 0 }: ProxyOptions = {}
       freeze: Effect.sync(() => {
         for (const socket of [...sockets, ...upstreams]) socket.unpipe().pause()
       }),
+      /** Passes on nothing more of what these clients say, and closes abruptly on whoever says something. */
+      cutOnNextWord: Effect.sync(() => {
+        for (const socket of sockets)
+          socket
+            .unpipe()
+            .once("data", () => socket.destroy())
+            .resume()
+      }),
       /** Closes the connections abruptly. */
       cut: Effect.sync(() => {
         for (const socket of sockets) socket.destroy()

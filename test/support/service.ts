@@ -52,7 +52,8 @@ const serve = async (socket: TLSSocket, refusals: Refusals): Promise<void> => {
     const refusal = refusals[word]
     if (refusal === "hangUp") return socket.destroy()
     const tag = word === "COMMIT" && state === "E" ? "ROLLBACK" : word
-    state = refusal !== undefined && state === "T" ? "E" : word === "BEGIN" ? "T" : state
+    if (refusal !== undefined) state = state === "I" ? "I" : "E"
+    else if (word === "BEGIN") state = "T"
     if (word === "COMMIT" || word === "ROLLBACK") state = "I"
     socket.write(refusal === undefined ? frame("C", `${tag}\0`) : errorResponse("ERROR", refusal))
     return socket.write(frame("Z", state))

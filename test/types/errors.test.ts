@@ -125,6 +125,7 @@ each("DsqlErrors", DsqlErrors, {
   unwrap: () => expectTypeOf(DsqlErrors.unwrap).toEqualTypeOf<(u: unknown) => DsqlErrors.DsqlError | undefined>(),
   isConflict: () => expectTypeOf(DsqlErrors.isConflict).toEqualTypeOf<(u: unknown) => boolean>(),
   isRetryable: () => expectTypeOf(DsqlErrors.isRetryable).toEqualTypeOf<(u: unknown) => boolean>(),
+  isTransient: () => expectTypeOf(DsqlErrors.isTransient).toEqualTypeOf<(u: unknown) => boolean>(),
   // A union that can be matched on, and the rest as it was.
   refine: () => {
     const query = (sql: SqlClient) => sql<{ readonly id: number }>`SELECT 1 AS id`

@@ -23,6 +23,10 @@ each("DsqlTesting", DsqlTesting, {
   conflict: () =>
     expectTypeOf(DsqlTesting.conflict).toEqualTypeOf<(reason?: "Data" | "Schema") => DsqlErrors.DsqlConflictError>(),
   connectionLost: () => expectTypeOf(DsqlTesting.connectionLost).toEqualTypeOf<() => DsqlErrors.DsqlConnectionError>(),
+  connectionRefused: () =>
+    expectTypeOf(DsqlTesting.connectionRefused).toEqualTypeOf<
+      (reason?: "TooManyConnections" | "RateExceeded" | "ClusterWaking") => DsqlErrors.DsqlConnectionError
+    >(),
   foreignKeyViolation: () =>
     expectTypeOf(DsqlTesting.foreignKeyViolation).toEqualTypeOf<
       (violated: DsqlTesting.Violation) => DsqlErrors.DsqlConstraintError
