@@ -478,6 +478,8 @@ describe("what a body forks", () => {
             "fails with DsqlTransactionError Finished"
           ])
           assert.deepStrictEqual(yield* sent, ["BEGIN", "UPDATE begun", "COMMIT"])
+          // Who has joined them is not in the transaction.
+          assert.deepStrictEqual(yield* sql`SELECT 1`, [{ one: 1 }])
         })
       )
   )
