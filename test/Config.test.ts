@@ -188,6 +188,13 @@ describe("DsqlConfig", () => {
     })
   )
 
+  it.effect("lets a longest wait below the usual first one bound that, too", () =>
+    Effect.gen(function* () {
+      const { retry } = yield* make({ host: endpoint, retry: { cap: "2 millis" } })
+      assert.deepStrictEqual([retry.base, retry.cap].map(Duration.toMillis), [2, 2])
+    })
+  )
+
   const invalid: ReadonlyArray<readonly [option: string, options: Partial<DsqlConfig.Options>]> = [
     ["port", { port: 0 }],
     ["port", { port: 5432.5 }],

@@ -436,6 +436,126 @@ describe("transactions", () => {
   )
 })
 
+describe("faults", () => {
+  const rows = [DsqlTesting.answer(/^SELECT/, [{ n: 1 }])]
+
+  /** What has been recorded since the last time, as `sql` or `sql: error`. */
+  const recorder = Effect.map(DsqlTesting.Script, (script) => {
+    let seen = 0
+    return Effect.map(script.recorded, (recorded) => {
+      const news = recorded.slice(seen).map(({ error, sql }) => (error === undefined ? sql : `${sql}: ${error._tag}`))
+      seen = recorded.length
+      return news
+    })
+  })
+
+  it.effect("strike the next statements, whatever is answered, and as often as they are told", () =>
+    withScript(
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const script = yield* DsqlTesting.Script
+        const news = yield* recorder
+        yield* script.failNext("statement", DsqlTesting.conflict("Schema"), { times: 2 })
+        yield* script.failNext("statement", DsqlTesting.unavailable())
+        assert.deepInclude(yield* causeOf(sql`SELECT 1`), { _tag: "DsqlConflictError", reason: "Schema" })
+        // A transaction that is aborted already takes nothing.
+        yield* Effect.flip(sql.withTransaction(Effect.zipRight(Effect.ignore(sql`SELECT 2`), sql`SELECT 3`)))
+        assert.strictEqual((yield* causeOf(sql`SELECT 4`))._tag, "DsqlUnavailableError")
+        assert.deepStrictEqual(yield* sql`SELECT 5`, [{ n: 1 }])
+        assert.deepStrictEqual(yield* news, [
+          "SELECT 1: DsqlConflictError",
+          "BEGIN",
+          "SELECT 2: DsqlConflictError",
+          "SELECT 3: DsqlQueryError",
+          "ROLLBACK",
+          "SELECT 4: DsqlUnavailableError",
+          "SELECT 5"
+        ])
+      }),
+      rows
+    )
+  )
+
+  const refusals = [
+    ["TooManyConnections", "53300"],
+    ["RateExceeded", "53400"],
+    ["ClusterWaking", "XX000"]
+  ] as const
+  it.effect.each(refusals)("refuse whoever connects: %s (%s)", ([reason, sqlState]) =>
+    withScript(
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const script = yield* DsqlTesting.Script
+        yield* script.failNext("connect", DsqlTesting.connectionRefused(reason), { times: 3 })
+        const connecting = [sql`SELECT 1`, sql.withTransaction(sql`SELECT 1`), Effect.scoped(sql.reserve)]
+        for (const refused of connecting.map((effect) => Effect.asVoid<unknown, SqlError.SqlError, never>(effect))) {
+          const error = yield* causeOf(refused)
+          assert.deepInclude(error, { _tag: "DsqlConnectionError", reason, sqlState })
+          assert.isTrue(DsqlErrors.isTransient(error))
+        }
+        assert.deepStrictEqual(yield* texts, [])
+        assert.deepStrictEqual(yield* sql`SELECT 1`, [{ n: 1 }])
+      }),
+      rows
+    )
+  )
+
+  it.effect("delay every step by the clock, and what is delayed may fail as well", () =>
+    withScript(
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const script = yield* DsqlTesting.Script
+        for (const step of ["connect", "BEGIN", "statement", "COMMIT"] as const)
+          yield* script.delayNext(step, "1 second")
+        const fiber = yield* Effect.fork(sql.withTransaction(sql`SELECT 1`))
+        for (const sent of [[], ["BEGIN"], ["BEGIN", "SELECT 1"], ["BEGIN", "SELECT 1", "COMMIT"]]) {
+          yield* TestClock.adjust("999 millis")
+          assert.deepStrictEqual(yield* texts, sent)
+          yield* TestClock.adjust("1 millis")
+        }
+        assert.deepStrictEqual(yield* Fiber.join(fiber), [{ n: 1 }])
+        yield* script.delayNext("statement", "1 second", { times: 2 })
+        yield* script.failNext("statement", DsqlTesting.unavailable())
+        const late = yield* Effect.fork(Effect.zip(causeOf(sql`SELECT 1`), sql`SELECT 1`))
+        yield* TestClock.adjust("1999 millis")
+        assert.isTrue(Option.isNone(yield* Fiber.poll(late)))
+        yield* TestClock.adjust("1 millis")
+        const [error, found] = yield* Fiber.join(late)
+        assert.deepStrictEqual([error._tag, found], ["DsqlUnavailableError", [{ n: 1 }]])
+      }),
+      rows
+    )
+  )
+
+  it.effect("break the connection of the next that commits: before, during or after", () =>
+    withScript(
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const script = yield* DsqlTesting.Script
+        const news = yield* recorder
+        const commit = sql.withTransaction(sql`SELECT 1`)
+        yield* script.dropAtCommit("after")
+        yield* script.dropAtCommit("before", { times: 2 })
+        yield* script.dropAtCommit("during")
+        // These two do not commit.
+        yield* Effect.flip(sql.withTransaction(Effect.fail("mine")))
+        yield* Effect.flip(sql.withTransaction(Effect.ignore(sql`DELETE nothing`)))
+        yield* news
+        const outcomes = []
+        for (let n = 0; n < 4; n++) outcomes.push([(yield* causeOf(commit))._tag, ...(yield* news)])
+        assert.deepStrictEqual(outcomes, [
+          ["DsqlCommitOutcomeUnknownError", "BEGIN", "SELECT 1", "COMMIT"],
+          ["DsqlConnectionError", "BEGIN", "SELECT 1"],
+          ["DsqlConnectionError", "BEGIN", "SELECT 1"],
+          ["DsqlCommitOutcomeUnknownError", "BEGIN", "SELECT 1", "COMMIT: DsqlConnectionError"]
+        ])
+        assert.deepStrictEqual(yield* commit, [{ n: 1 }])
+      }),
+      rows
+    )
+  )
+})
+
 describe("clients", () => {
   const two = Effect.gen(function* () {
     const contexts = yield* Effect.all([

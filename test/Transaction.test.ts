@@ -1,6 +1,6 @@
 import { SqlClient } from "@effect/sql"
-import { assert, describe, layer } from "@effect/vitest"
-import { Cause, Effect, Exit, Option } from "effect"
+import { assert, describe, expectTypeOf, it, layer } from "@effect/vitest"
+import { Cause, Context, Effect, Exit, Option } from "effect"
 import { DsqlErrors, DsqlTransaction } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import { conflict, contender, prepare, quick } from "./support/transactions.js"
@@ -11,6 +11,35 @@ const onlyFailure = <A, E>(exit: Exit.Exit<A, E>): E => {
   assert.isTrue(Cause.isFailType(exit.cause), Cause.pretty(exit.cause))
   return Option.getOrThrow(Cause.failureOption(exit.cause))
 }
+
+it("withRetry adds our errors, the client, and what verify needs and gives", () => {
+  class Vault extends Context.Tag("Vault")<Vault, { readonly key: string }>() {}
+  const body = Effect.flatMap(Vault, () =>
+    Effect.if(true, { onTrue: () => Effect.succeed(1), onFalse: () => Effect.fail("mine" as const) })
+  )
+  type Failure = "mine" | DsqlErrors.DsqlError
+  expectTypeOf(DsqlTransaction.withRetry(body)).toEqualTypeOf<
+    Effect.Effect<number, Failure, Vault | SqlClient.SqlClient>
+  >()
+  expectTypeOf(body.pipe(DsqlTransaction.withRetry({ name: "typed" }))).toEqualTypeOf<
+    Effect.Effect<number, Failure, Vault | SqlClient.SqlClient>
+  >()
+  class Keys extends Context.Tag("Keys")<Keys, { readonly find: Effect.Effect<Option.Option<string>, Error> }>() {}
+  const verify = Effect.flatMap(Keys, ({ find }) => find)
+  expectTypeOf(body.pipe(DsqlTransaction.withRetry({ verify }))).toEqualTypeOf<
+    Effect.Effect<number | string, Failure, Vault | Keys | SqlClient.SqlClient>
+  >()
+  expectTypeOf(DsqlTransaction.retryStatement(body)).toEqualTypeOf<
+    Effect.Effect<number, Failure, Vault | SqlClient.SqlClient>
+  >()
+  // @ts-expect-error a statement has no age and no COMMIT of its own
+  DsqlTransaction.retryStatement(body, { maxAge: "1 second", verify })
+})
+
+it("the guards are those of DsqlErrors", () => {
+  const { isConflict, isRetryable, isTransient } = DsqlErrors
+  assert.include(DsqlTransaction, { isConflict, isRetryable, isTransient })
+})
 
 layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "60 seconds" })("DsqlTransaction", (it) => {
   describe("withRetry", () => {

@@ -242,6 +242,23 @@ layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "60 seconds" 
     })
   )
 
+  it.scoped.each(both)("a body that fails beside a statement that nobody awaits is closed at once (%s)", ([, run]) =>
+    Effect.gen(function* () {
+      const watcher = yield* SqlClient.SqlClient
+      const sql = yield* clientWith({ pool: { max: 1 } })
+      const before = yield* pid(sql)
+      const body = Effect.gen(function* () {
+        const stray = yield* Effect.fork(Effect.exit(DsqlErrors.refine(sql`SELECT pg_sleep(60) AS stray`)))
+        yield* running(watcher, "AS stray")
+        return yield* Effect.fail(stray)
+      })
+      const stray = yield* Effect.flip(run(sql, body))
+      assert(Fiber.isFiber(stray))
+      assert.strictEqual(told(yield* Fiber.join(stray)), "fails with DsqlConnectionError Closed")
+      assert.notStrictEqual(yield* pid(sql), before)
+    })
+  )
+
   it.scoped.each(both)("a body whose ROLLBACK is not confirmed is closed, and the first error stays (%s)", ([, run]) =>
     Effect.gen(function* () {
       const proxy = yield* makeProxy()

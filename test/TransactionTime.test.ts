@@ -104,6 +104,25 @@ describe("attempts", () => {
     })
   )
 
+  it.effect("of a single statement are as many, too", () =>
+    withScript(
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const script = yield* DsqlTesting.Script
+        const run = (options?: DsqlTransaction.StatementRetryOptions) =>
+          Effect.gen(function* () {
+            yield* script.failNext("statement", conflict(), { times: 5 })
+            const fiber = yield* timed(DsqlTransaction.retryStatement(sql`UPDATE t`, options))
+            yield* TestClock.adjust("1 minute")
+            return (yield* Fiber.join(fiber))[0]
+          })
+        assert.strictEqual(yield* run(), "fails with DsqlConflictError Data after 2")
+        assert.strictEqual(yield* run({ times: 2 }), "fails with DsqlConflictError Data after 3")
+      }),
+      { retry: { times: 1, base: "10 millis", cap: "20 millis" } }
+    )
+  )
+
   it.effect("under way at the deadline go on to their end, and are the last", () =>
     withScript(
       Effect.gen(function* () {
@@ -459,6 +478,8 @@ describe("what a body forks", () => {
             "fails with DsqlTransactionError Finished"
           ])
           assert.deepStrictEqual(yield* sent, ["BEGIN", "UPDATE begun", "COMMIT"])
+          // Who has joined them is not in the transaction.
+          assert.deepStrictEqual(yield* sql`SELECT 1`, [{ one: 1 }])
         })
       )
   )

@@ -24,7 +24,11 @@ const printed: Readonly<Record<string, RegExp>> = {
   "singleConnection.ts": /^the session that was lent works in archive\nthe next one does not: "\$user", public\n$/,
   "pool.ts": /^served\nserved\nDsqlConnectionError: .*pool\.acquireTimeout.*\n$/,
   "concurrent.ts": /^500 statements by 100 fibers over 10 connections: 41541750\n$/,
-  "layers.ts": /^two pools, one token\n$/
+  "layers.ts": /^two pools, one token\n$/,
+  "counter.ts": /^100 increments by 10 fibers: 100\n$/,
+  "transfer.ts": /^not enough on the account of ana\nana 900, bo 1100, cy 1000\n$/,
+  "idempotent.ts": /^5 requests, 1 answer, 1 payment\n$/,
+  "report.ts": /^Lisbon 60000, Porto 19800, largest 399\na report changes nothing: 25006\n$/
 }
 
 const roleCredentials = { accessKeyId: "ASIAREPORTS000000000", secretAccessKey: "reports", sessionToken: "a-session" }

@@ -63,8 +63,16 @@ const promised: Record<string, ReadonlyArray<string>> = {
   ],
   "./Layer": ["DsqlLive", "layer", "layerConfig"],
   "./Local": ["DsqlLocal"],
-  "./Testing": ["Script", "TestToken", "layerClient", "layerConfig", "layerCredentials", "layerToken"],
-  "./Transaction": ["retryStatement", "schedule", "withRetry"]
+  "./Testing": [
+    "Script",
+    "TestToken",
+    "connectionRefused",
+    "layerClient",
+    "layerConfig",
+    "layerCredentials",
+    "layerToken"
+  ],
+  "./Transaction": ["isConflict", "isRetryable", "isTransient", "retryStatement", "schedule", "withRetry"]
 }
 
 /** Modules of `src` that users cannot import. */

@@ -35,7 +35,7 @@ export const connection: Advice<Errors.ConnectionReason> = {
   Tls: "no verified TLS connection; check that host and region are right, and that the certificate's authority is trusted (tls.ca, DSQL_SSLROOTCERT)",
   ConnectTimeout: "no login within pool.connectTimeout; check network and security groups",
   AcquireTimeout:
-    "no connection came free or could be opened within pool.acquireTimeout; raise pool.max, shorten transactions, or look at why connections cannot be opened",
+    "no connection came free or could be opened within pool.acquireTimeout, or before the deadline of a retry; raise pool.max, shorten transactions, or look at why connections cannot be opened",
   TooManyConnections: "the cluster has too many open connections; lower pool.max or the number of processes",
   RateExceeded: "the cluster's connect rate is exceeded; retry with backoff",
   ClusterWaking: "the cluster was inactive and is waking up; retry with backoff",

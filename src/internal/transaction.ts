@@ -1,6 +1,7 @@
 /** One transaction from BEGIN to COMMIT or ROLLBACK, and who is in it. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -34,6 +35,8 @@ export interface Course {
   late: boolean
   /** A nested call failed. */
   doomed: boolean
+  /** A statement is under way. */
+  busy: boolean
   /** A statement was interrupted or lost its connection, and the server ends the transaction by itself. */
   lost: boolean
   /** What BEGIN, a statement or COMMIT has failed with; the first of it, since that aborted the block. */
@@ -63,7 +66,7 @@ export const transactionsKey: unique symbol = Symbol.for("effect-dsql/Transactio
 export const transactionsOf = (client: SqlClient.SqlClient): Transactions | undefined =>
   (client as { readonly [transactionsKey]?: Transactions })[transactionsKey]
 
-export const newCourse = (): Course => ({ late: false, doomed: false, lost: false, failure: undefined })
+export const newCourse = (): Course => ({ late: false, doomed: false, busy: false, lost: false, failure: undefined })
 
 /** BEGIN, COMMIT and ROLLBACK have little to do, so a connection that leaves them without an answer is none. */
 const bounded = (channel: Channel, text: string): Effect.Effect<string, DsqlError> =>
@@ -91,10 +94,13 @@ const commit = (channel: Channel, course: Course): Effect.Effect<void, DsqlError
     )
   })
 
-/** What cannot be rolled back is ended by closing its connection; the error that led here stays the one reported. */
+/**
+ * What cannot be rolled back is ended by closing its connection; the error that led here stays the one reported. So is what a
+ * fiber that nobody waits for still runs a statement in: ROLLBACK would have to wait for that.
+ */
 const rollback = (channel: Channel, course: Course): Effect.Effect<void> =>
   Effect.suspend(() =>
-    course.lost
+    course.lost || course.busy
       ? Effect.sync(channel.destroy)
       : bounded(channel, "ROLLBACK").pipe(
           Effect.tapError((error) =>
@@ -137,6 +143,15 @@ const limited = <A, E, R, E2>(
 /** A value that could not be sent or read has not failed on the server; those errors have a severity. */
 const abortsBlock = (error: DsqlError): boolean => !("server" in error) || error.server?.severity !== undefined
 
+const note = (course: Course, exit: Exit.Exit<unknown, DsqlError>): void => {
+  course.busy = false
+  if (Exit.isSuccess(exit)) return
+  const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
+  if (error !== undefined && abortsBlock(error)) course.failure ??= error
+  // Without an error of its own it was interrupted, which destroys the connection.
+  course.lost ||= error === undefined || error._tag === "DsqlConnectionError"
+}
+
 export const make = (
   reserve: Effect.Effect<Channel, DsqlError, Scope.Scope>,
   spanAttributes: ReadonlyArray<readonly [string, unknown]>,
@@ -164,83 +179,70 @@ export const make = (
     })
 
   /** Notes what happens to statements, whoever sees their errors. */
-  const watching = (turns: Turns, course: Course, refusal: () => DsqlError | undefined): Turns => ({
+  const watching = (turns: Turns, course: Course, expired: () => DsqlError | undefined): Turns => ({
     ...turns,
     use: (f) =>
-      turns.use((channel) =>
-        f(channel).pipe(
-          Effect.mapError((error) => refusal() ?? error),
-          Effect.tapError((error) =>
-            Effect.sync(() => {
-              if (abortsBlock(error)) course.failure ??= error
-              course.lost ||= error._tag === "DsqlConnectionError"
-            })
-          ),
-          Effect.onInterrupt(() => Effect.sync(() => (course.lost = true)))
+      turns.use((channel) => {
+        course.busy = true
+        return f(channel).pipe(
+          Effect.mapError((error) => expired() ?? error),
+          Effect.onExit((exit) => Effect.sync(() => note(course, exit)))
         )
-      )
+      })
   })
 
-  const outermost: Transactions["outermost"] = (effect, toError, course, options = {}) =>
-    Effect.uninterruptibleMask((restore) =>
+  const outermost: Transactions["outermost"] = (effect, toError, course, options = {}) => {
+    const { beginBy, maxAge = config.retry.maxAge, name = "", readOnly = false } = options
+    const begin = (scope: Scope.Scope) =>
+      Scope.extend(beginBy === undefined ? reserve : reserveBy(beginBy, course), scope).pipe(
+        Effect.tap((channel) => bounded(channel, readOnly ? "BEGIN READ ONLY" : "BEGIN")),
+        Effect.tapError((error) => Effect.sync(() => (course.failure = error))),
+        Effect.mapError(toError)
+      )
+    const end = (channel: Channel, exit: Exit.Exit<unknown, unknown>, expired: () => DsqlError | undefined) =>
+      Effect.suspend((): Effect.Effect<void, DsqlError> => {
+        if (Exit.isFailure(exit)) return rollback(channel, course)
+        const { doomed, failure } = course
+        const refusal =
+          expired() ?? (doomed ? new DsqlTransactionError({ reason: "NestedFailure", cause: failure }) : undefined)
+        return refusal === undefined
+          ? commit(channel, course)
+          : Effect.zipRight(rollback(channel, course), Effect.fail(refusal))
+      }).pipe(Effect.mapError(toError))
+    const run = (scope: Scope.Scope, restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) =>
       Effect.gen(function* () {
-        const { beginBy, maxAge = config.retry.maxAge, readOnly = false } = options
-        const scope = yield* Scope.make()
-        const channel = yield* Scope.extend(
-          restore(beginBy === undefined ? reserve : reserveBy(beginBy, course)),
-          scope
-        ).pipe(
-          Effect.tap((channel) => restore(bounded(channel, readOnly ? "BEGIN READ ONLY" : "BEGIN"))),
-          Effect.tapError((error) => Effect.sync(() => (course.failure = error))),
-          Effect.mapError(toError),
-          Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-        )
+        const channel = yield* restore(begin(scope))
         const clock = yield* Effect.clock
-        const expires = clock.unsafeCurrentTimeMillis() + Duration.toMillis(maxAge)
+        const expiry = clock.unsafeCurrentTimeMillis() + Duration.toMillis(maxAge)
+        const expired = () => (clock.unsafeCurrentTimeMillis() < expiry ? undefined : tooOld(maxAge))
         let ended = false
-        const expired = () => (clock.unsafeCurrentTimeMillis() < expires ? undefined : tooOld(maxAge))
-        const turns = oneByOne(
-          channel,
-          false,
-          () => expired() ?? (ended ? new DsqlTransactionError({ reason: "Finished" }) : undefined)
-        )
+        const finished = () => (ended ? new DsqlTransactionError({ reason: "Finished" }) : undefined)
+        const turns = oneByOne(channel, false, () => expired() ?? finished())
         const session = new Session(watching(turns, course, expired), yield* connection)
         ours.set(session, { session, course })
-        const body = effect.pipe(
-          Effect.provideService(SqlClient.TransactionConnection, [session, 0]),
-          // A statement that nobody waits for is a part of the transaction if it has begun by now, and else refused.
-          Effect.zipLeft(
-            Effect.suspend(() => {
-              ended = true
-              return turns.settled
-            })
-          )
-        )
-        const exit = yield* limited(restore(body), maxAge, channel, () => toError(tooOld(maxAge)))
-        ended = true
-        const refusal = () =>
-          expired() ??
-          (course.doomed ? new DsqlTransactionError({ reason: "NestedFailure", cause: course.failure }) : undefined)
-        const end = Effect.suspend((): Effect.Effect<void, DsqlError> => {
-          if (Exit.isFailure(exit)) return rollback(channel, course)
-          const refused = refusal()
-          return refused === undefined
-            ? commit(channel, course)
-            : Effect.zipRight(rollback(channel, course), Effect.fail(refused))
+        // A statement that nobody waits for is a part of the transaction if it has begun by now, and else refused.
+        const settle = Effect.suspend(() => {
+          ended = true
+          return turns.settled
         })
-        yield* Effect.ensuring(Effect.mapError(end, toError), Scope.close(scope, exit))
+        const body = restore(Effect.zipLeft(effect, settle))
+        const exit = yield* limited(body, maxAge, channel, () => toError(tooOld(maxAge))).pipe(
+          // Out here, so that whoever joins a fiber that the body has forked does not inherit the transaction.
+          Effect.provideService(SqlClient.TransactionConnection, [session, 0])
+        )
+        ended = true
+        yield* end(channel, exit, expired)
         return yield* exit
       })
-    ).pipe(
-      Effect.ensuring(
-        Effect.suspend(() => (course.late ? Effect.void : attempted(options.name ?? "", course.failure)))
-      ),
+    return Effect.uninterruptibleMask((restore) => Effect.scopedWith((scope) => run(scope, restore))).pipe(
+      Effect.ensuring(Effect.suspend(() => (course.late ? Effect.void : attempted(name, course.failure)))),
       Effect.withSpan("sql.transaction", {
         kind: "client",
         captureStackTrace: false,
         attributes: Object.fromEntries(spanAttributes)
       })
     )
+  }
 
   const nested: Transactions["nested"] = (effect) =>
     Effect.flatMap(open, (transaction) =>
