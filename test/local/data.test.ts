@@ -37,6 +37,8 @@ beforeEach(() => {
 afterEach(async () => {
   await Promise.all(clusters.splice(0).map((cluster) => cluster.stop()))
   vi.unstubAllEnvs()
+  // A test may have closed it, and an ordinary user cannot empty what is closed.
+  chmodSync(base, 0o755)
   rmSync(base, { recursive: true, force: true })
 })
 
