@@ -534,8 +534,8 @@ describe("faults", () => {
         const script = yield* DsqlTesting.Script
         const news = yield* recorder
         const commit = sql.withTransaction(sql`SELECT 1`)
-        yield* script.dropAtCommit("after")
         yield* script.dropAtCommit("before", { times: 2 })
+        yield* script.dropAtCommit("after")
         yield* script.dropAtCommit("during")
         // These two do not commit.
         yield* Effect.flip(sql.withTransaction(Effect.fail("mine")))
@@ -544,9 +544,9 @@ describe("faults", () => {
         const outcomes = []
         for (let n = 0; n < 4; n++) outcomes.push([(yield* causeOf(commit))._tag, ...(yield* news)])
         assert.deepStrictEqual(outcomes, [
+          ["DsqlConnectionError", "BEGIN", "SELECT 1"],
+          ["DsqlConnectionError", "BEGIN", "SELECT 1"],
           ["DsqlCommitOutcomeUnknownError", "BEGIN", "SELECT 1", "COMMIT"],
-          ["DsqlConnectionError", "BEGIN", "SELECT 1"],
-          ["DsqlConnectionError", "BEGIN", "SELECT 1"],
           ["DsqlCommitOutcomeUnknownError", "BEGIN", "SELECT 1", "COMMIT: DsqlConnectionError"]
         ])
         assert.deepStrictEqual(yield* commit, [{ n: 1 }])

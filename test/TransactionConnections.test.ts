@@ -161,7 +161,7 @@ layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "60 seconds" 
       const fiber = yield* Effect.suspend(() => (runs++, lose(sql, conflict))).pipe(
         // While it waits to try again, somebody takes the connection for good.
         DsqlTransaction.withRetry({
-          deadline: "400 millis",
+          deadline: "1 second",
           while: () => Effect.runSync(Deferred.succeed(lost, undefined))
         }),
         withClient(sql),

@@ -35,8 +35,8 @@ describe("counters", () => {
         const script = yield* DsqlTesting.Script
         const run = DsqlTransaction.withRetry(sql`SELECT 1`, { name: "counted", times: 3 })
         yield* script.failNext("connect", DsqlTesting.connectionRefused("ClusterWaking"))
+        yield* script.failNext("BEGIN", DsqlTesting.conflict("Schema"))
         yield* script.failNext("statement", DsqlTesting.conflict("Schema"))
-        yield* script.failNext("COMMIT", DsqlTesting.conflict())
         yield* run
         yield* script.failNext("COMMIT", DsqlTesting.conflict(), { times: 4 })
         yield* Effect.flip(run)
@@ -47,8 +47,8 @@ describe("counters", () => {
           dsql_attempts_total: 4 + 4 + 1 + 1,
           "dsql_retries_total DsqlConnectionError": 1,
           "dsql_retries_total DsqlConflictError": 2 + 3,
-          "dsql_conflicts_total Schema": 1,
-          "dsql_conflicts_total Data": 1 + 4,
+          "dsql_conflicts_total Schema": 2,
+          "dsql_conflicts_total Data": 4,
           dsql_unknown_outcomes_total: 1
         })
       })
