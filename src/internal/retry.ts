@@ -107,7 +107,8 @@ const settle = <E, A, R>(
 ): Effect.Effect<A, Failed<E>, R> =>
   Clock.currentTimeMillis.pipe(
     Effect.flatMap((now) => {
-      const remaining = { ...policy, deadline: Duration.millis(lastStart - now) }
+      // How often is said of the transaction, not of the questions about one.
+      const remaining = { ...policy, times: undefined, deadline: Duration.millis(lastStart - now) }
       return Effect.retry(verify, schedule(remaining, mayAskAgain))
     }),
     Effect.tapErrorCause((cause) => Effect.logWarning("Verifying the outcome of a COMMIT failed", cause)),
