@@ -56,7 +56,10 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
             assert.isTrue(error.isRetryable)
             assert.isUndefined(error.outcomeUnknown, "nothing had been sent")
             assert.include(error.message, `${endpoint} (127.0.0.1:${proxy.options.port})`)
-            assert.match(error.message, /within pool\.acquireTimeout, or before the deadline of a retry; raise pool\.max/)
+            assert.match(
+              error.message,
+              /within pool\.acquireTimeout, or before the deadline of a retry; raise pool\.max/
+            )
           }
           yield* Deferred.succeed(released, undefined)
           yield* Fiber.join(borrower)
