@@ -110,6 +110,19 @@ describe("DsqlConfig", () => {
     })
   )
 
+  const places: ReadonlyArray<readonly [variables: Record<string, string>, message: RegExp]> = [
+    [{ DSQL_URL: "postgresql://admin@localhost/postgres" }, /^DSQL_URL \(host\): "localhost" is not a cluster/],
+    [{ DSQL_URL: `postgresql://${endpoint}?connect_timeout=0` }, /^DSQL_URL \(connect_timeout\): must be a duration/],
+    [{ DSQL_URL: `postgresql://${endpoint}:1`, DSQL_PORT: "0" }, /^DSQL_PORT: must be/],
+    [{ CLUSTER_ENDPOINT: "localhost" }, /^CLUSTER_ENDPOINT: "localhost" is not a cluster/],
+    [{ DSQL_HOST: "localhost", CLUSTER_ENDPOINT: endpoint }, /^DSQL_HOST: "localhost" is not a cluster/]
+  ]
+  it.effect.each(places)("says where what is wrong stands: %j", ([variables, message]) =>
+    Effect.gen(function* () {
+      assert.match((yield* failing(fromEnvironment(variables))).message, message)
+    })
+  )
+
   it.effect("takes the host from CLUSTER_ENDPOINT, as AWS's samples call it", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* fromEnvironment({ CLUSTER_ENDPOINT: endpoint }), yield* make(endpoint))

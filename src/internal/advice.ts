@@ -30,7 +30,7 @@ export const authentication: Advice<Errors.DsqlAuthenticationError["reason"]> = 
 }
 
 export const connection: Advice<Errors.ConnectionReason> = {
-  Dns: "the name cannot be resolved; check the cluster id and region, or give the address to dial as hostaddr",
+  Dns: "the name cannot be resolved; check the cluster id and region, or give the address to dial as hostaddr (DSQL_HOSTADDR)",
   Refused: "nothing answers there; check hostaddr, port, routes and security groups",
   Tls: "no verified TLS connection; check that host and region are right, and that the certificate's authority is trusted (tls.ca, DSQL_SSLROOTCERT)",
   ConnectTimeout: "no login within pool.connectTimeout; check network and security groups",

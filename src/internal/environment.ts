@@ -5,8 +5,8 @@ import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { DataOptions } from "../Config.js"
-import { readConnectionString, readStartupOptions } from "./connectionParameters.js"
-import { overlay } from "./overlay.js"
+import { type FromString, readConnectionString, readStartupOptions } from "./connectionParameters.js"
+import { overlay, type SomeOptions } from "./overlay.js"
 import { integerVariable, parsedVariable, textVariable, variable } from "./variables.js"
 
 /** Those that libpq has a variable for are named as there. */
@@ -34,13 +34,14 @@ const oneOf = <A extends string>(name: string, ...values: ReadonlyArray<A>) =>
 const booleanVariable = (name: string) =>
   Config.map(oneOf(name, "true", "false"), (text) => (text === undefined ? undefined : text === "true"))
 
+export interface FromEnvironment extends Pick<FromString, "nameOf"> {
+  readonly options: DataOptions
+}
+
 /** What single variables say, and the connection string that they go before. */
 const variables = Config.all({
   url: parsedVariable("URL", (text) =>
-    Either.mapBoth(readConnectionString(text), {
-      onLeft: ({ message }) => message.replace(/^connection string: /, ""),
-      onRight: ({ options }) => options
-    })
+    Either.mapLeft(readConnectionString(text), ({ message }) => message.replace(/^connection string: /, ""))
   ),
   options: Config.all({
     host: textVariable("HOST"),
@@ -80,15 +81,30 @@ const variables = Config.all({
   })
 })
 
-export const environment: Config.Config<DataOptions> = Config.all([
+const isSaid = (options: SomeOptions | undefined, option: string): boolean => {
+  const [name = "", member] = option.split(".")
+  const said: unknown = options?.[name as keyof SomeOptions]
+  return member === undefined
+    ? said !== undefined
+    : (said as Record<string, unknown> | undefined)?.[member] !== undefined
+}
+
+/** What the environment says, and what the place is called where it says an option. */
+export const environmentWithNames: Config.Config<FromEnvironment> = Config.all([
   Config.nested(variables, "DSQL"),
   // As AWS's samples call it.
   textVariable("CLUSTER_ENDPOINT")
 ]).pipe(
-  Config.mapOrFail(([{ options, url = {} }, clusterEndpoint]) => {
-    const { host = clusterEndpoint, ...rest } = overlay(url, options)
-    return host === undefined
-      ? Either.left(ConfigError.MissingData(["DSQL", "HOST"], "is not set"))
-      : Either.right({ ...rest, host })
+  Config.mapOrFail(([{ options, url }, clusterEndpoint]) => {
+    const { host = clusterEndpoint, ...rest } = overlay(url?.options ?? {}, options)
+    if (host === undefined) return Either.left(ConfigError.MissingData(["DSQL", "HOST"], "is not set"))
+    const nameOf = (option: string): string => {
+      if (isSaid(options, option)) return variableOf(option)
+      if (isSaid(url?.options, option)) return `DSQL_URL (${url!.nameOf(option)})`
+      return option === "host" ? "CLUSTER_ENDPOINT" : variableOf(option)
+    }
+    return Either.right({ options: { ...rest, host }, nameOf })
   })
 )
+
+export const environment: Config.Config<DataOptions> = Config.map(environmentWithNames, ({ options }) => options)

@@ -7,7 +7,7 @@ import { parseHost } from "../core/endpoint.js"
 import { DsqlConfigError, type DsqlRegionError } from "../Errors.js"
 import * as checks from "./checks.js"
 import { readConnectionString } from "./connectionParameters.js"
-import { environment, variableOf } from "./environment.js"
+import { environmentWithNames } from "./environment.js"
 import { onlyKnown } from "./knownOptions.js"
 import { regionElsewhere } from "./region.js"
 import { defaults } from "./retryDefaults.js"
@@ -131,6 +131,7 @@ export const fromConfig = (
     Effect.flatMap((options) => make(options, functions))
   )
 
-export const fromEnvironment: Effect.Effect<Resolved, Failure> = Effect.flatMap(read(environment), (options) =>
-  calling(variableOf)(make(options))
+export const fromEnvironment: Effect.Effect<Resolved, Failure> = Effect.flatMap(
+  read(environmentWithNames),
+  ({ nameOf, options }) => calling(nameOf)(make(options))
 )
