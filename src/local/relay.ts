@@ -58,7 +58,7 @@ export const relay = (client: Duplex, backend: Socket, stages: ReadonlyArray<Sta
     const timer = setInterval(() => {
       const before = left
       left = aheadLength + backend.writableLength
-      if (gate.isClosed || (left > 0 && left === before)) client.destroy()
+      if (left > 0 && left === before) client.destroy()
     }, checkInterval).unref()
     client.once("close", () => clearInterval(timer))
   }

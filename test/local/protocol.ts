@@ -77,10 +77,12 @@ export class ByteSession {
       socket.emit("incoming")
     })
     socket.on("error", () => {})
-    socket.on("close", () => {
-      this.#closed = true
-      socket.emit("incoming")
-    })
+    for (const event of ["end", "close"]) {
+      socket.on(event, () => {
+        this.#closed = true
+        socket.emit("incoming")
+      })
+    }
     socket.resume()
   }
 
