@@ -78,6 +78,5 @@ export const relay = (client: Duplex, backend: Socket, stages: ReadonlyArray<Sta
   client.on("data", fromClient).on("drain", flowToClient).once("end", watchOut)
   backend.on("data", toClient).on("drain", toBackend).once("close", closeClient)
   client.once("close", gate.onChange(flow))
-  if (client.readableEnded) client.destroy()
-  else flow()
+  flow()
 }

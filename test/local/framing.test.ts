@@ -1,5 +1,5 @@
 import * as fc from "effect/FastCheck"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { AnswerStream } from "../../src/local/answers.js"
 import { type Batch, Batcher, clientMessageTypes, type Stage } from "../../src/local/batches.js"
 import { MessageFramer } from "../../src/local/framing.js"
@@ -78,6 +78,26 @@ describe("MessageFramer", () => {
     const longest = frame("Q", "x".repeat(96))
     expect(new MessageFramer(clientMessageTypes, () => 100).push(longest)).toHaveLength(1)
   })
+})
+
+it.each([
+  ["MessageFramer", () => new MessageFramer("D", () => 1 << 30)],
+  [
+    "AnswerStream",
+    () => new AnswerStream([{ onBatch: (batch) => batch, answerTypes: "D", onAnswer: ({ raw }) => raw }])
+  ]
+] as const)("%s copies a long message in many chunks no more than twice", (_, make) => {
+  const concat = vi.spyOn(Buffer, "concat")
+  const stream = make()
+  const bytes = frame("D", "x".repeat(100_000))
+  concat.mockClear()
+  const found = Array.from({ length: 1_000 }, (_, n) => bytes.subarray(n * 101, (n + 1) * 101)).flatMap(
+    (chunk): ReadonlyArray<unknown> => stream.push(chunk)
+  )
+  const copied = concat.mock.results.reduce((sum, { value }) => sum + (value as Buffer).length, 0)
+  concat.mockRestore()
+  expect(found).toHaveLength(1)
+  expect(copied).toBeLessThanOrEqual(2 * bytes.length)
 })
 
 describe("Batcher", () => {

@@ -47,7 +47,7 @@ const ready = frame("Z", "I")
  * A relay from left to right between two ends in our hands: that of a client, and that of PostgreSQL, which does not read by
  * itself.
  */
-const startRelay = async () => {
+const startRelay = async (gate = new Gate()) => {
   const client = connect({ path: clients.path, allowHalfOpen: true }).on("error", () => {})
   sockets.push(client)
   const left = await accepted(clients)
@@ -58,7 +58,6 @@ const startRelay = async () => {
   postgres.resume()
   await once(postgres, "data")
   postgres.pause()
-  const gate = new Gate()
   relay(left, right, [], gate)
   return { client, left, right, postgres, gate }
 }
@@ -74,6 +73,13 @@ const settled = async (number: () => number): Promise<number> => {
     return seen === 5
   })
   return last
+}
+
+/** PostgreSQL says its last word and goes, whether or not it has read everything. */
+const vanish = async (postgres: Socket): Promise<void> => {
+  await new Promise((resolve) => postgres.write(ready, resolve))
+  postgres.destroy()
+  await eventually(() => postgres.closed)
 }
 
 describe("relay", () => {
@@ -111,8 +117,9 @@ describe("relay", () => {
   })
 
   it("passes nothing on while the gate is closed, and everything then", async () => {
-    const { client, gate, postgres } = await startRelay()
+    const gate = new Gate()
     gate.close()
+    const { client, postgres } = await startRelay(gate)
     const [asked, answered] = [new ByteSession(postgres), new ByteSession(client)]
     const [sent, received] = [query("SELECT 1"), frame("D", "x".repeat(100_000))]
     let passed = 0
@@ -142,9 +149,7 @@ describe("relay", () => {
 
   it("gives what PostgreSQL said before it went, while it is written to", async () => {
     const { client, postgres, right } = await startRelay()
-    postgres.end(ready)
-    await once(postgres, "finish")
-    postgres.destroy()
+    await vanish(postgres)
     right.pause()
     right.write(large)
     right.cork()
@@ -164,10 +169,7 @@ describe("relay", () => {
       postgres.write(row)
       await settled(() => left.bytesWritten)
     }
-    postgres.end(ready)
-    await once(postgres, "finish")
-    postgres.destroy()
-    await eventually(() => postgres.closed)
+    await vanish(postgres)
     const expected = Buffer.concat([...Array.from({ length: rows }, () => row), ready])
     expect(await new ByteSession(client).rest()).toEqual(expected)
   })
