@@ -8,7 +8,9 @@ const headerLength = 5
  */
 export class AnswerStream {
   readonly #stages: ReadonlyArray<Stage>
-  #held: Buffer = Buffer.alloc(0)
+  #held: Array<Buffer> = []
+  #heldLength = 0
+  #needed = 0
   #passing = 0
 
   constructor(stages: ReadonlyArray<Stage>) {
@@ -22,11 +24,23 @@ export class AnswerStream {
 
   /** What goes on to the client now. */
   push(chunk: Buffer): Array<Buffer> {
-    const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk])
+    this.#held.push(chunk)
+    this.#heldLength += chunk.length
+    // Joined only when there is something to be seen: a long message in many chunks is copied once.
+    if (this.#heldLength < this.#needed) return []
+    const bytes = this.#held.length === 1 ? chunk : Buffer.concat(this.#held)
     const slices: Array<Buffer> = []
+    const rest = this.#cut(bytes, slices)
+    this.#held = rest.length === 0 ? [] : [rest]
+    this.#heldLength = rest.length
+    return slices
+  }
+
+  #cut(bytes: Buffer, slices: Array<Buffer>): Buffer {
     let offset = Math.min(this.#passing, bytes.length)
     let from = 0
     this.#passing -= offset
+    this.#needed = 0
     while (bytes.length - offset >= headerLength) {
       const end = offset + 1 + bytes.readInt32BE(offset + 1)
       const type = String.fromCharCode(bytes.readUInt8(offset))
@@ -34,15 +48,17 @@ export class AnswerStream {
         this.#passing = Math.max(0, end - bytes.length)
         offset = Math.min(end, bytes.length)
       } else {
-        if (end > bytes.length) break
+        if (end > bytes.length) {
+          this.#needed = end - offset
+          break
+        }
         if (offset > from) slices.push(bytes.subarray(from, offset))
         slices.push(...this.#judge(type, bytes.subarray(offset, end)))
         from = offset = end
       }
     }
     if (offset > from) slices.push(bytes.subarray(from, offset))
-    this.#held = bytes.subarray(offset)
-    return slices
+    return bytes.subarray(offset)
   }
 
   #judge(type: string, raw: Buffer): Array<Buffer> {

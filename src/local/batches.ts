@@ -1,9 +1,9 @@
 import type { Message } from "./framing.js"
 
 /**
- * What ended a batch. `Limit`: it grew too long and is passed on in parts.
+ * What ended a batch. `Limit`: it grew too long and is passed on in parts. `Invalid`: what follows cannot be read.
  */
-export type BatchEnd = "Query" | "FunctionCall" | "Sync" | "Flush" | "Copy" | "Terminate" | "Limit"
+export type BatchEnd = "Query" | "FunctionCall" | "Sync" | "Flush" | "Copy" | "Terminate" | "Limit" | "Invalid"
 
 /** The messages a client sends before it waits for an answer: what is judged, and forwarded, together. */
 export interface Batch {
@@ -47,7 +47,15 @@ export class Batcher {
     this.#messages.push(message)
     this.#size += message.raw.length + messageOverhead
     const end = ends.get(message.type) ?? (this.#size >= this.#limit ? "Limit" : undefined)
-    if (end === undefined) return undefined
+    return end === undefined ? undefined : this.#take(end)
+  }
+
+  /** What was pushed and is not complete yet; perhaps nothing. */
+  rest(): Batch {
+    return this.#take("Invalid")
+  }
+
+  #take(end: BatchEnd): Batch {
     const messages = this.#messages
     this.#messages = []
     this.#size = 0

@@ -10,26 +10,21 @@ export type FramingProblem =
 
 const headerLength = 5
 
-const checkHeader = (type: number, length: number, types: string, limit: number): FramingProblem | undefined => {
-  if (!types.includes(String.fromCharCode(type))) return { _tag: "InvalidType", type }
-  return length < 4 || length > limit ? { _tag: "InvalidLength" } : undefined
-}
-
 /**
- * Cuts a stream of bytes into messages. A message is checked by its header, so nothing is ever kept that is longer than
- * the limit. After a problem nothing more comes out.
+ * Cuts a stream of bytes into messages. A message is checked by its type and then by its length as soon as they are there,
+ * so nothing is ever kept that is longer than its limit. After a problem nothing more comes out.
  */
 export class MessageFramer {
   readonly #types: string
-  readonly #limit: number
+  readonly #limitOf: (type: string) => number
   #chunks: Array<Buffer> = []
   #pending = 0
-  #needed = headerLength
+  #needed = 1
   #problem: FramingProblem | undefined
 
-  constructor(types: string, limit: number) {
+  constructor(types: string, limitOf: (type: string) => number) {
     this.#types = types
-    this.#limit = limit
+    this.#limitOf = limitOf
   }
 
   get problem(): FramingProblem | undefined {
@@ -53,17 +48,28 @@ export class MessageFramer {
 
   #cut(bytes: Buffer, messages: Array<Message>): Buffer {
     let offset = 0
-    while (bytes.length - offset >= headerLength) {
-      const type = bytes.readUInt8(offset)
-      const length = bytes.readInt32BE(offset + 1)
-      this.#problem = checkHeader(type, length, this.#types, this.#limit)
-      if (this.#problem !== undefined) return Buffer.alloc(0)
-      this.#needed = length + 1
-      if (bytes.length - offset < this.#needed) return bytes.subarray(offset)
-      messages.push({ type: String.fromCharCode(type), raw: bytes.subarray(offset, offset + this.#needed) })
+    while (offset < bytes.length) {
+      const left = bytes.length - offset
+      const code = bytes.readUInt8(offset)
+      const type = String.fromCharCode(code)
+      if (!this.#types.includes(type)) return this.#stop({ _tag: "InvalidType", type: code })
+      if (left >= headerLength) {
+        const length = bytes.readInt32BE(offset + 1)
+        if (length < 4 || length > this.#limitOf(type)) return this.#stop({ _tag: "InvalidLength" })
+        this.#needed = length + 1
+      } else {
+        this.#needed = headerLength
+      }
+      if (left < this.#needed) return bytes.subarray(offset)
+      messages.push({ type, raw: bytes.subarray(offset, offset + this.#needed) })
       offset += this.#needed
-      this.#needed = headerLength
+      this.#needed = 1
     }
     return bytes.subarray(offset)
+  }
+
+  #stop(problem: FramingProblem): Buffer {
+    this.#problem = problem
+    return Buffer.alloc(0)
   }
 }

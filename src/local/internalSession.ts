@@ -30,7 +30,7 @@ export const withInternalSession = async <A>(
   ])
   try {
     const opened = await answer
-    if (opened._tag === "Refused") throw new Error(errorFields(opened.error.subarray(5)).get("M"))
+    if (opened._tag === "Refused") throw new Error(opened.error.get("M"))
     if (opened._tag === "Unavailable") throw new Error("PostgreSQL does not answer")
     const run = async (sql: string): Promise<ReadonlyArray<Row>> => {
       socket.write(message("Q", Buffer.from(`${sql}\0`)))

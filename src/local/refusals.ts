@@ -119,11 +119,5 @@ export const passwordExpected: ErrorFields = { code: "08P01", message: "expected
 /** Published; a real cluster has also been seen to just close. */
 export const invalidMessageLength: ErrorFields = { code: "08P01", message: "invalid message length" }
 
-/** Inferred: PostgreSQL's own. */
-export const invalidMessageType = (type: number): ErrorFields => ({
-  code: "08P01",
-  message: `invalid frontend message type ${type}`
-})
-
 /** PostgreSQL behind the gateway is gone. The text is published for statements; at login it is inferred. */
 export const serverUnavailable: ErrorFields = { code: "XX000", message: "server unavailable" }

@@ -1,62 +1,82 @@
 import type { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import { AnswerStream } from "./answers.js"
-import { Batcher, batchLimit, clientMessageTypes, type Stage } from "./batches.js"
-import { type FramingProblem, MessageFramer } from "./framing.js"
+import type { Stage } from "./batches.js"
 import type { Gate } from "./gate.js"
-import { invalidMessageLength, invalidMessageType } from "./refusals.js"
+import { RequestStream } from "./requests.js"
 import { closeWith } from "./streams.js"
-import { type ErrorFields, fatal, messageLimit } from "./wire.js"
 
 /**
- * Carries messages between a client that is logged in and its backend until one of them goes. While the gate is closed
- * nothing is read from either side.
+ * How much is read from a client ahead of PostgreSQL, in bytes. That a client has gone shows only behind all it has sent,
+ * so this is how far we can see while PostgreSQL is at work.
+ */
+const readAhead = 1024 * 1024
+
+/** How often PostgreSQL looks whether its client is still there; see `client_connection_check_interval`. */
+const checkInterval = 20
+
+/**
+ * Carries messages between a client that is logged in and its backend until one of them goes. Each side is read only as
+ * fast as the other takes it. While the gate is closed nothing passes in either direction.
  */
 export const relay = (client: Duplex, backend: Socket, stages: ReadonlyArray<Stage>, gate: Gate): void => {
-  const framer = new MessageFramer(clientMessageTypes, messageLimit)
-  const batcher = new Batcher(batchLimit)
+  const requests = new RequestStream(stages)
   const answers = new AnswerStream(stages)
+  const ahead: Array<Buffer> = []
+  let aheadLength = 0
 
-  // Each side is read only as fast as the other takes it.
-  const flow = (): void => {
-    if (gate.isClosed || backend.writableNeedDrain) client.pause()
-    else client.resume()
-    if (gate.isClosed || client.writableNeedDrain) backend.pause()
-    else backend.resume()
+  const fromClient = (chunk: Buffer): void => {
+    ahead.push(chunk)
+    aheadLength += chunk.length
+    toBackend()
   }
-  const toBackend = (chunk: Buffer): void => {
-    backend.cork()
-    for (const message of framer.push(chunk)) {
-      const batch = batcher.push(message)
-      if (batch === undefined) continue
-      for (const { raw } of stages.reduce((rest, stage) => stage.onBatch(rest), batch).messages) backend.write(raw)
+  const toBackend = (): void => {
+    while (ahead.length > 0 && !gate.isClosed && !backend.writableNeedDrain) {
+      const chunk = ahead.shift()!
+      aheadLength -= chunk.length
+      backend.cork()
+      for (const slice of requests.push(chunk)) backend.write(slice)
+      backend.uncork()
     }
-    backend.uncork()
-    if (framer.problem !== undefined) return refuse(framer.problem)
-    if (backend.writableNeedDrain) client.pause()
+    if (client.readableEnded && ahead.length === 0) backend.end()
+    if (aheadLength < readAhead) client.resume()
+    else client.pause()
   }
   const toClient = (chunk: Buffer): void => {
     for (const slice of answers.push(chunk)) client.write(slice)
-    if (client.writableNeedDrain) backend.pause()
+    flowToClient()
   }
-  const refuse = (problem: FramingProblem): void => {
-    backend.off("data", toClient).destroy()
+  const flowToClient = (): void => {
+    if (gate.isClosed || client.writableNeedDrain) backend.pause()
+    else backend.resume()
+  }
+  // Not all is lost for a client that only ends its own side: it gets what PostgreSQL has to say until it notices, which
+  // it cannot in the midst of a statement that keeps it from reading on.
+  const watchOut = (): void => {
+    toBackend()
+    let left = Number.POSITIVE_INFINITY
+    const timer = setInterval(() => {
+      const before = left
+      left = aheadLength + backend.writableLength
+      if (left > 0 && left === before) client.destroy()
+    }, checkInterval).unref()
+    client.once("close", () => clearInterval(timer))
+  }
+  const closeClient = async (): Promise<void> => {
+    client.off("data", fromClient)
+    await gate.opened()
     // In the midst of a message the client would take our words for a part of it.
-    if (answers.isAtBoundary) closeClient(fatal(framingError(problem)))
-    else client.destroy()
-  }
-  const closeClient = (lastWords?: Buffer): void => {
-    client.off("data", toBackend)
-    closeWith(client, lastWords)
+    closeWith(client, answers.isAtBoundary ? requests.lastWords : undefined)
   }
 
-  client.on("data", toBackend).on("drain", flow)
-  backend
-    .on("data", toClient)
-    .on("drain", flow)
-    .on("close", () => closeClient())
+  const flow = (): void => {
+    toBackend()
+    flowToClient()
+  }
+
+  client.allowHalfOpen = true
+  client.on("data", fromClient).on("drain", flowToClient).once("end", watchOut)
+  backend.on("data", toClient).on("drain", toBackend).once("close", closeClient)
   client.once("close", gate.onChange(flow))
+  flow()
 }
-
-const framingError = (problem: FramingProblem): ErrorFields =>
-  problem._tag === "InvalidLength" ? invalidMessageLength : invalidMessageType(problem.type)

@@ -49,7 +49,7 @@ export const runSession = async (client: TLSSocket, context: SessionContext): Pr
     case "Unavailable":
       return closeWith(client, fatal(serverUnavailable))
     case "Refused":
-      return closeWith(client, opened.error)
+      return closeWith(client, opened.answer)
     case "Ready":
       if (client.destroyed) return
       context.onLogin({ id: opened.processId, user, applicationName: outcome.applicationName }, client)

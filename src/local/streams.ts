@@ -44,9 +44,9 @@ const lingerTime = 2_000
 export const closeWith = (stream: Duplex, lastWords?: Buffer): void => {
   if (stream.destroyed || stream.writableEnded) return
 
-  stream.end(lastWords)
+  // Not before: whoever reads slowly gets everything.
+  stream.end(lastWords, () => closeAfter(stream, lingerTime))
   stream.resume()
-  closeAfter(stream, lingerTime)
 }
 
 /** Destroys the stream unless it has closed by then. Gives back how to call it off. */

@@ -9,6 +9,9 @@ export const startupPacketLimit = 10_000
 /** The service's limit for one message; see the quotas of its guide. */
 export const messageLimit = 10 * 1024 * 1024
 
+/** PostgreSQL's own limit for messages that have no reason to be long. */
+export const shortMessageLimit = 10_000
+
 export type Parameters = ReadonlyArray<readonly [name: string, value: string]>
 
 export interface ProtocolVersion {
@@ -37,6 +40,11 @@ export const message = (type: string, ...body: ReadonlyArray<Buffer>): Buffer =>
   const length = body.reduce((sum, part) => sum + part.length, 4)
   return Buffer.concat([Buffer.from(type, "latin1"), int32(length), ...body])
 }
+
+/** Gives up a COPY. */
+export const copyFail = (reason: string): Buffer => message("f", cString(reason))
+
+export const terminate: Buffer = message("X")
 
 /** The tag of a statement that is done. */
 export const commandComplete = (tag: string): Buffer => message("C", cString(tag))

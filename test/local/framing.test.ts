@@ -1,5 +1,5 @@
 import * as fc from "effect/FastCheck"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { AnswerStream } from "../../src/local/answers.js"
 import { type Batch, Batcher, clientMessageTypes, type Stage } from "../../src/local/batches.js"
 import { MessageFramer } from "../../src/local/framing.js"
@@ -21,7 +21,7 @@ const bytesOf = (list: ReadonlyArray<{ type: string; body: Uint8Array }>): Buffe
   Buffer.concat(list.map(({ type, body }) => frame(type, Buffer.from(body))))
 
 const batchesOf = (chunks: ReadonlyArray<Buffer>, limit = 1_000): Array<Batch> => {
-  const framer = new MessageFramer(clientMessageTypes, limit)
+  const framer = new MessageFramer(clientMessageTypes, () => limit)
   const batcher = new Batcher(limit)
   return chunks.flatMap((chunk) => framer.push(chunk).flatMap((message) => batcher.push(message) ?? []))
 }
@@ -33,7 +33,7 @@ describe("MessageFramer", () => {
   it("gives the same messages however the bytes are split", () => {
     fc.assert(
       fc.property(messages, fc.array(fc.nat(1000), { maxLength: 30 }), (list, places) => {
-        const framer = new MessageFramer(clientMessageTypes, 100)
+        const framer = new MessageFramer(clientMessageTypes, () => 100)
         const found = cut(bytesOf(list), places).flatMap((chunk) => framer.push(chunk))
         expect(found.map(({ type }) => type)).toEqual(list.map(({ type }) => type))
         expect(Buffer.concat(found.map(({ raw }) => raw))).toEqual(bytesOf(list))
@@ -60,7 +60,7 @@ describe("MessageFramer", () => {
   })
 
   it("stops at a type that nobody sends, keeping what came before", () => {
-    const framer = new MessageFramer(clientMessageTypes, 100)
+    const framer = new MessageFramer(clientMessageTypes, () => 100)
     const good = frame("Q", "x\0")
     expect(framer.push(Buffer.concat([good, frame("!", ""), good]))).toHaveLength(1)
     expect(framer.problem).toEqual({ _tag: "InvalidType", type: "!".charCodeAt(0) })
@@ -71,13 +71,33 @@ describe("MessageFramer", () => {
     for (const length of [-1, 0, 3, 101]) {
       const header = Buffer.from("Q0000")
       header.writeInt32BE(length, 1)
-      const framer = new MessageFramer(clientMessageTypes, 100)
+      const framer = new MessageFramer(clientMessageTypes, () => 100)
       expect(framer.push(header)).toEqual([])
       expect(framer.problem).toEqual({ _tag: "InvalidLength" })
     }
     const longest = frame("Q", "x".repeat(96))
-    expect(new MessageFramer(clientMessageTypes, 100).push(longest)).toHaveLength(1)
+    expect(new MessageFramer(clientMessageTypes, () => 100).push(longest)).toHaveLength(1)
   })
+})
+
+it.each([
+  ["MessageFramer", () => new MessageFramer("D", () => 1 << 30)],
+  [
+    "AnswerStream",
+    () => new AnswerStream([{ onBatch: (batch) => batch, answerTypes: "D", onAnswer: ({ raw }) => raw }])
+  ]
+] as const)("%s copies a long message in many chunks no more than twice", (_, make) => {
+  const concat = vi.spyOn(Buffer, "concat")
+  const stream = make()
+  const bytes = frame("D", "x".repeat(100_000))
+  concat.mockClear()
+  const found = Array.from({ length: 1_000 }, (_, n) => bytes.subarray(n * 101, (n + 1) * 101)).flatMap(
+    (chunk): ReadonlyArray<unknown> => stream.push(chunk)
+  )
+  const copied = concat.mock.results.reduce((sum, { value }) => sum + (value as Buffer).length, 0)
+  concat.mockRestore()
+  expect(found).toHaveLength(1)
+  expect(copied).toBeLessThanOrEqual(2 * bytes.length)
 })
 
 describe("Batcher", () => {

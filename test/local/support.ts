@@ -126,7 +126,7 @@ export const eventually = async (check: () => boolean | Promise<boolean>, within
 /** The messages a server sends, one after the other; it ends when the server closes. */
 export class Incoming {
   readonly #socket: Duplex
-  readonly #framer = new MessageFramer("123CDEGHIKNRSTVWZcdnstv", 1 << 30)
+  readonly #framer = new MessageFramer("123CDEGHIKNRSTVWZcdnstv", () => 1 << 30)
   #queue: Array<Message> = []
   #closed = false
 

@@ -1,0 +1,75 @@
+import { type Batch, Batcher, batchLimit, clientMessageTypes, type Stage } from "./batches.js"
+import { type FramingProblem, MessageFramer } from "./framing.js"
+import { invalidMessageLength } from "./refusals.js"
+import { copyFail, fatal, messageLimit, shortMessageLimit, terminate } from "./wire.js"
+
+/** The types of messages that PostgreSQL itself wants to be short. */
+const shortTypes = "CDEHSXcf"
+
+const limitOf = (type: string): number => (shortTypes.includes(type) ? shortMessageLimit : messageLimit)
+
+/**
+ * Follows what a client asks, batch by batch; the counterpart of `AnswerStream`. Behind a Terminate, or what cannot be
+ * read, nothing more goes on.
+ */
+export class RequestStream {
+  readonly #stages: ReadonlyArray<Stage>
+  readonly #framer = new MessageFramer(clientMessageTypes, limitOf)
+  readonly #batcher = new Batcher(batchLimit)
+  #isOver = false
+  #lastWords: Buffer | undefined
+
+  constructor(stages: ReadonlyArray<Stage>) {
+    this.#stages = stages
+  }
+
+  /** What is left to be said to the client once PostgreSQL has answered all the rest. */
+  get lastWords(): Buffer | undefined {
+    return this.#lastWords
+  }
+
+  /** What goes on to PostgreSQL now. */
+  push(chunk: Buffer): Array<Buffer> {
+    const slices: Array<Buffer> = []
+    if (this.#isOver) return slices
+    for (const message of this.#framer.push(chunk)) {
+      const batch = this.#batcher.push(message)
+      if (batch === undefined) continue
+      this.#judge(batch, slices)
+      this.#isOver = batch.end === "Terminate"
+      if (this.#isOver) return joinAdjacent(slices)
+    }
+    const { problem } = this.#framer
+    if (problem !== undefined) {
+      this.#isOver = true
+      this.#judge(this.#batcher.rest(), slices)
+      slices.push(this.#refuse(problem))
+    }
+    return joinAdjacent(slices)
+  }
+
+  #judge(batch: Batch, slices: Array<Buffer>): void {
+    for (const { raw } of this.#stages.reduce((rest, stage) => stage.onBatch(rest), batch).messages) slices.push(raw)
+  }
+
+  /** What PostgreSQL gets in the place of what cannot be read, so that it ends the session behind all it has to answer. */
+  #refuse(problem: FramingProblem): Buffer {
+    // It has words of its own for this.
+    if (problem._tag === "InvalidType") return Buffer.of(problem.type)
+    this.#lastWords = fatal(invalidMessageLength)
+    // The first ends a COPY, in which a Terminate would be a mistake; outside of one it is ignored.
+    return Buffer.concat([copyFail(invalidMessageLength.message), terminate])
+  }
+}
+
+/** The same bytes in fewer buffers, by no copying: messages that came in one chunk go on in one. */
+const joinAdjacent = (buffers: ReadonlyArray<Buffer>): Array<Buffer> => {
+  const joined: Array<Buffer> = []
+  for (let from = 0, to = 0; from < buffers.length; from = to) {
+    const first = buffers[from]!
+    let end = first.byteOffset
+    while (buffers[to]?.buffer === first.buffer && buffers[to]?.byteOffset === end) end += buffers[to++]!.length
+    joined.push(to === from + 1 ? first : Buffer.from(first.buffer, first.byteOffset, end - first.byteOffset))
+  }
+  return joined
+}

@@ -1,0 +1,48 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { type Cluster, startCluster } from "../../src/local/cluster.js"
+import { everyCut, openDirectly, openThroughGateway, readable, terminate } from "./protocol.js"
+import { preparation, scripts } from "./scripts.js"
+import { withClient } from "./support.js"
+
+let cluster: Cluster
+beforeAll(async () => {
+  cluster = await startCluster()
+  await withClient(cluster, (client) => client.query(preparation))
+})
+afterAll(() => cluster.stop())
+
+describe("a session starts as PostgreSQL starts it", () => {
+  /** Other settings at login, and what PostgreSQL refuses. */
+  const settings: ReadonlyArray<Record<string, string>> = [
+    {},
+    { client_encoding: "LATIN1", options: "-c search_path=a -c TimeZone=Asia/Tokyo" },
+    { options: "-c nonsense=1" },
+    { client_encoding: "nope" },
+    { DateStyle: "nope" },
+    { replication: "true" }
+  ]
+
+  it.for(settings)("with %j, but for the version", async (more) => {
+    const [direct, gateway] = await Promise.all([openDirectly(cluster, more), openThroughGateway(cluster, more)])
+    const version = (line: string): string => line.replace("server_version\u000016.14", "server_version\u000016.15")
+    expect(readable(gateway.greeting)).toEqual(["R8 \0\0\0\x03", ...readable(direct.greeting).map(version)])
+    for (const { session } of [direct, gateway]) session.socket.destroy()
+  })
+})
+
+describe("what PostgreSQL answers to", () => {
+  it.for(Object.entries(scripts))("%s comes unchanged, however the bytes are cut", async ([, script]) => {
+    const bytes = Buffer.concat(script)
+    const direct = (await openDirectly(cluster)).session
+    await direct.send([bytes, terminate])
+    const answer = await direct.rest()
+
+    const { session } = await openThroughGateway(cluster)
+    for (const chunks of everyCut(bytes)) {
+      await session.send(chunks)
+      expect(readable(await session.take(answer.length))).toEqual(readable(answer))
+    }
+    await session.send([terminate])
+    expect(await session.rest()).toHaveLength(0)
+  })
+})
