@@ -29,6 +29,9 @@ import { LocalClusterError } from "./local/errors.js"
  * that is in use (`DataInUse`), holds something else or is open to others (`DataUnusable`), or is of another version
  * (`DataIncompatible`) is refused and stays as it is.
  *
+ * `cancel` says what a CancelRequest does: nothing by default, as far as is known of the service, or with `postgres` what
+ * PostgreSQL does. Our own client never sends one.
+ *
  * @example
  * ```ts
  * import { DsqlLocal } from "effect-dsql/Local"
@@ -39,7 +42,7 @@ import { LocalClusterError } from "./local/errors.js"
  * @since 0.1.0
  * @category models
  */
-export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId" | "data"> {}
+export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId" | "data" | "cancel"> {}
 
 /**
  * The local cluster could not be started, or not do what it was told; the message says what to install or change.

@@ -109,6 +109,27 @@ layer(DsqlLocal.layer(), live)("faults", (it) => {
     })
   )
 
+  it.scoped("the server's last word ends a connection, also where its closing never arrives", () =>
+    Effect.gen(function* () {
+      const proxy = yield* makeProxy({ passesEnds: false })
+      yield* Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const text = "SELECT pg_terminate_backend(pg_backend_pid())"
+        for (const way of [
+          sql.unsafe(text),
+          Stream.runDrain(sql.unsafe(text).stream),
+          sql.withTransaction(sql.unsafe(text))
+        ]) {
+          const error = DsqlErrors.unwrap(yield* soon(Effect.flip(way)))
+          assert(error?._tag === "DsqlConnectionError")
+          assert.strictEqual(error.reason, "Closed")
+          assert.deepStrictEqual(yield* sql`SELECT 1 AS one`, [{ one: 1 }])
+          yield* until(() => proxy.present() === 1)
+        }
+      }).pipe(Effect.provide(clientOf(proxy)))
+    })
+  )
+
   it.scoped("a COMMIT whose answer is lost is reported as such", () =>
     Effect.gen(function* () {
       const proxy = yield* makeProxy()

@@ -1,6 +1,7 @@
 import { SqlClient } from "@effect/sql"
 import { assert, describe, layer } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Stream, TestContext } from "effect"
+import { DsqlErrors } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import { clientThrough, makeProxy } from "./support/proxy.js"
 import { until } from "./support/sockets.js"
@@ -14,7 +15,9 @@ const makeWatch = Effect.gen(function* () {
   yield* sql`CREATE TABLE IF NOT EXISTS notes (word text)`
   yield* sql`DELETE FROM notes`
   const holder = yield* sql.reserve
-  yield* holder.executeRaw("SELECT pg_advisory_lock(7)", [])
+  yield* Effect.acquireRelease(holder.executeRaw("SELECT pg_advisory_lock(7)", []), () =>
+    Effect.ignore(holder.executeRaw("SELECT pg_advisory_unlock_all()", []))
+  )
   return {
     unlock: holder.executeRaw("SELECT pg_advisory_unlock(7)", []),
     notes: Effect.map(sql<{ word: string }>`SELECT word FROM notes ORDER BY word`, (rows) =>
@@ -89,6 +92,27 @@ layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "60 seconds" 
         assert.strictEqual((yield* Fiber.join(keeper))[0]!.word, "kept")
         assert.strictEqual(yield* proxy.dialled, 3)
       }).pipe(Effect.provide(clientThrough(proxy, { pool: { max: 2 } })), onStandingClock)
+    })
+  )
+
+  it.scoped("of whatever runs, typed, is what closing a layer comes to", () =>
+    Effect.gen(function* () {
+      const { running } = yield* makeWatch
+      const proxy = yield* makeProxy()
+      const fibers = yield* Effect.flatMap(SqlClient.SqlClient, (sql) =>
+        Effect.zipLeft(
+          Effect.forEach(sleepers, ([, way]) => Effect.forkDaemon(Effect.exit(way(sql)))),
+          running("sleeper", sleepers.length)
+        )
+      ).pipe(Effect.provide(clientThrough(proxy)), onStandingClock)
+      for (const fiber of fibers) {
+        const exit = yield* Fiber.join(fiber)
+        assert(Exit.isFailure(exit) && Cause.isFailType(exit.cause), String(exit))
+        const error = DsqlErrors.unwrap(exit.cause.error)
+        assert(error?._tag === "DsqlConnectionError")
+        assert.strictEqual(error.reason, "Closed")
+      }
+      yield* until(() => proxy.present() === 0)
     })
   )
 

@@ -3,8 +3,13 @@ import { SqlClient } from "@effect/sql"
 import { Cause, ConfigProvider, Effect, Exit, Fiber, Layer, Redacted } from "effect"
 import { DsqlAuth, DsqlErrors, DsqlLayer, DsqlLive } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
-import { createServer, type AddressInfo } from "node:net"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { afterEach, vi } from "vitest"
+import { environment, home } from "./support/aws.js"
+import { startProgram } from "./support/program.js"
+import { listen, until } from "./support/sockets.js"
 
 const live = { excludeTestServices: true, timeout: "60 seconds" } as const
 
@@ -80,28 +85,39 @@ layer(DsqlLocal.layer(), live)("on one cluster", (it) => {
     })
   )
 
-  it.effect("no PG variable of the environment has an effect", () =>
+  it.scoped("no PG variable of the environment has an effect, nor a password file", () =>
     Effect.gen(function* () {
-      const hostile = {
+      const { folder } = yield* home()
+      const passwords = join(folder, ".pgpass")
+      writeFileSync(passwords, "*:*:*:*:evil\n", { mode: 0o600 })
+      yield* environment({
         PGHOST: "evil.example",
+        PGHOSTADDR: "192.0.2.1",
         PGPORT: "1",
         PGUSER: "evil",
         PGDATABASE: "evil",
         PGPASSWORD: "evil",
+        PGPASSFILE: passwords,
+        PGSERVICE: "evil",
         PGOPTIONS: "-c search_path=evil",
         PGAPPNAME: "evil",
         PGSSLMODE: "disable",
         PGSSLNEGOTIATION: "evil",
+        PGSSLROOTCERT: "/no/such/evil.pem",
+        PGSSLCERT: "/no/such/evil.pem",
+        PGSSLKEY: "/no/such/evil.pem",
+        PGTARGETSESSIONATTRS: "standby",
         PGCLIENT_ENCODING: "LATIN1",
         PGREPLICATION: "true",
         PGBINARY: "true",
-        PGCONNECT_TIMEOUT: "1"
-      }
-      for (const [name, value] of Object.entries(hostile)) vi.stubEnv(name, value)
+        PGCONNECT_TIMEOUT: "1",
+        PGSTATEMENT_TIMEOUT: "1",
+        PGQUERY_TIMEOUT: "1"
+      })
       const sql = Effect.flatMap(
         SqlClient.SqlClient,
         (sql) =>
-          sql`SELECT current_user AS who, current_database() AS db, current_setting('search_path') AS path, current_setting('application_name') AS app, current_setting('client_encoding') AS encoding`
+          sql`SELECT current_user AS who, current_database() AS db, current_setting('search_path') AS path, current_setting('application_name') AS app, current_setting('client_encoding') AS encoding, pg_sleep(0.01)::text AS slept`
       )
       const [row] = yield* sql.pipe(Effect.provide(DsqlLocal.layerClient()))
       assert.notInclude(JSON.stringify(row), "evil")
@@ -109,17 +125,18 @@ layer(DsqlLocal.layer(), live)("on one cluster", (it) => {
     })
   )
 
-  it.effect("failing logins leave no socket open", () =>
+  it.effect("another client that `pg` would take on a word of the environment is not taken", () =>
     Effect.gen(function* () {
-      const { credentials, options } = yield* DsqlLocal
-      const wrong = { ...credentials, secretAccessKey: Redacted.make("wrong") }
-      const exits = yield* one.pipe(
-        Effect.exit,
-        Effect.replicateEffect(5),
-        Effect.provide(DsqlLayer.layer({ ...options, lazy: true }, { credentials: DsqlAuth.layerStatic(wrong) }))
-      )
-      assert.isTrue(exits.every(Exit.isFailure))
-      yield* noConnections
+      const access = yield* Effect.flatMap(DsqlLocal, ({ access }) => access)
+      const program = startProgram(["test/fixtures/selectOne.ts"], {
+        CLUSTER: JSON.stringify(access),
+        NODE_PG_FORCE_NATIVE: "1",
+        NODE_PATH: fileURLToPath(new URL("fixtures/driver", import.meta.url))
+      })
+      yield* Effect.promise(() => program.exited)
+      const [output, errors] = [program.output(), program.errors()]
+      program.cleanUp()
+      assert.strictEqual(output, `${JSON.stringify([{ one: 1 }])}\n`, errors)
     })
   )
 
@@ -188,31 +205,14 @@ describe("without a cluster", () => {
 
   it.live("a server that accepts and never answers is given up after the connect timeout", () =>
     Effect.gen(function* () {
-      const sockets = new Set<{ readonly destroyed: boolean; readonly destroy: () => void }>()
-      const server = yield* Effect.acquireRelease(
-        Effect.async<ReturnType<typeof createServer>>((resume) => {
-          const server = createServer((socket) => {
-            sockets.add(socket.resume().on("error", () => {}))
-            socket.on("close", () => sockets.delete(socket))
-          })
-          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-        }),
-        (server) =>
-          Effect.async<void>((resume) => {
-            for (const socket of sockets) socket.destroy()
-            server.close(() => resume(Effect.void))
-          })
-      )
-      const { port } = server.address() as AddressInfo
+      const server = yield* listen((socket) => socket.resume())
+      const { port } = server
       const error = yield* building(
         DsqlLayer.layer({ host, hostaddr: "127.0.0.1", port, pool: { connectTimeout: "100 millis" } }, { credentials })
       )
       assert(error._tag === "DsqlConnectionError")
       assert.strictEqual(error.reason, "ConnectTimeout")
-      yield* Effect.sync(() => sockets.size).pipe(
-        Effect.delay("5 millis"),
-        Effect.repeat({ until: (open) => open === 0 })
-      )
+      yield* until(() => server.present() === 0)
     }).pipe(Effect.scoped)
   )
 

@@ -4,7 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { Socket } from "node:net"
 import type { SecureContext } from "node:tls"
-import * as Pg from "pg"
+import type * as Pg from "pg"
+// @ts-expect-error not from `pg` itself, which has another client in its place where NODE_PG_FORCE_NATIVE is set
+import PgClient from "pg/lib/client.js"
 import type { Resolved } from "../Config.js"
 import { startupOptions } from "../core/settings.js"
 import type { DsqlStatementError } from "../Errors.js"
@@ -32,7 +34,7 @@ export interface Connection {
   readonly isOpen: () => boolean
   /** Inside of a transaction block, be it an aborted one. */
   readonly inTransaction: () => boolean
-  /** Open, outside of any transaction block, and with nothing about it that cannot be undone: fit for somebody else. */
+  /** Open, idle, outside of any transaction block, and with nothing that cannot be undone: fit for somebody else. */
   readonly isUsable: () => boolean
   /** What statements have changed about the session. */
   readonly changes: SessionChanges
@@ -75,7 +77,7 @@ const socketTo = (address: string): Socket => {
 }
 
 const makeClient = (config: Resolved, secureContext: SecureContext, token: Redacted.Redacted, socket: Socket) => {
-  const client = new Pg.Client({
+  const client: Pg.Client = new PgClient({
     host: config.host,
     port: config.port,
     user: config.user,
@@ -151,8 +153,7 @@ const makeConnection = (
     Effect.andThen(() => changes.forget()),
     Effect.zipRight(prepare),
     Effect.timeoutFail({ duration: resetTimeout, onTimeout: () => networkError(config, "Closed") }),
-    Effect.interruptible,
-    Effect.onError(() => Effect.sync(destroy))
+    Effect.interruptible
   )
   const goodbye = Effect.async<void>((resume) => client.end(() => resume(Effect.void)))
   const connection: Connection = {
@@ -160,16 +161,18 @@ const makeConnection = (
     statements: new PreparedStatements(internals.connection),
     isOpen: () => state === "open",
     inTransaction: () => internals.getTransactionStatus() !== "I",
-    isUsable: () => state === "open" && !changes.lasting && internals.getTransactionStatus() === "I",
+    isUsable: () =>
+      state === "open" && internals.readyForQuery && !changes.lasting && internals.getTransactionStatus() === "I",
     changes,
     reset: () => (changes.any ? reset : undefined),
     whenReady,
     destroy,
-    end: Effect.suspend(() =>
-      state === "open"
-        ? Effect.ensuring(orDestroy(connection, endTimeout)(goodbye), Effect.sync(destroy))
-        : Effect.sync(destroy)
-    ),
+    end: Effect.suspend(() => {
+      if (state !== "open") return Effect.sync(destroy)
+      // Whatever still waits for an answer learns at once that none will come.
+      state = "gone"
+      return Effect.ensuring(orDestroy(connection, endTimeout)(goodbye), Effect.sync(destroy))
+    }),
     toError
   }
   const opened = () => {
@@ -179,6 +182,10 @@ const makeConnection = (
   // A connection that breaks while it lies idle is found out at the next checkout.
   client.on("error", destroy)
   client.on("end", destroy)
+  // The server says no more after that, and whether its closing arrives is not for sure.
+  internals.connection.on("errorMessage", ({ severity }: Pg.DatabaseError) => {
+    if (severity === "FATAL" || severity === "PANIC") destroy()
+  })
   return { connection, opened, prepare }
 }
 

@@ -1,7 +1,15 @@
-import { Socket } from "node:net"
+import { connect, Socket } from "node:net"
 import { systemErrorCode } from "./errors.js"
 import { readMessage } from "./streams.js"
-import { errorFields, message, type Parameters, parameterStatus, parseParameterStatus, startupMessage } from "./wire.js"
+import {
+  cancelRequest,
+  errorFields,
+  message,
+  type Parameters,
+  parameterStatus,
+  parseParameterStatus,
+  startupMessage
+} from "./wire.js"
 
 /** What PostgreSQL answered to a start-up message. */
 export type BackendAnswer =
@@ -58,6 +66,15 @@ export const connectBackend = (
   socket.write(startupMessage(parameters))
   return { socket, answer: readAnswer(socket) }
 }
+
+/** Passes on a request to cancel what a session does. Like PostgreSQL it never says whether that was so. */
+export const cancelBackend = (socketPath: string, key: Buffer): Promise<void> =>
+  new Promise((resolve) => {
+    const socket = connect(socketPath, () => socket.write(cancelRequest(key)))
+    // PostgreSQL closes when it has done what it will do.
+    socket.on("error", () => {}).once("close", () => resolve())
+    socket.resume()
+  })
 
 const readAnswer = async (socket: Socket): Promise<BackendAnswer> => {
   const greeting: Array<Buffer> = []

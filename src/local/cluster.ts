@@ -1,3 +1,4 @@
+import { cancelBackend } from "./backend.js"
 import { platformPackage } from "./binaries.js"
 import { makeCertificates } from "./certificates.js"
 import { openDataFolder, writeAuthority } from "./dataFolder.js"
@@ -36,6 +37,13 @@ export interface ClusterOptions {
    * are those of the first, and options that contradict them are refused. Made if it is not there. By default nothing is kept.
    */
   readonly data?: string | undefined
+  /**
+   * What a CancelRequest does. `ignored`, the default: nothing, as on the service as far as is known; it is not
+   * documented there, and users report that it has no effect. `postgres`: it ends the statement with 57014. Either way
+   * the connection closes without an answer, and sessions get PostgreSQL's own BackendKeyData (what the service sends is
+   * not known).
+   */
+  readonly cancel?: "ignored" | "postgres" | undefined
   /** The time that tokens are judged by; by default the real one. */
   readonly clock?: Clock | undefined
 }
@@ -156,6 +164,9 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
     const sessions = new Sessions()
     const network = new Gate()
     const databaseGate = new Gate()
+    const onCancel = async (key: Buffer): Promise<void> => {
+      if (options.cancel === "postgres") await cancelBackend(postgres.socketPath, key)
+    }
     const session: SessionContext = {
       endpoint,
       region,
@@ -168,6 +179,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       findPrincipal: (accessKeyId) => iam.find(accessKeyId),
       network,
       database: databaseGate,
+      onCancel,
       onLogin: (info, client) => sessions.add({ ...info, since: new Date(clock.now()) }, client),
       makeStages: () => [iamStatements()]
     }
@@ -179,6 +191,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
         key: certificates.key,
         handshakeTimeout: clientTimeout,
         network,
+        onCancel,
         onSecure: (socket) => void runSession(socket, session).catch(() => socket.destroy())
       })
     const gateway = await openGateway(options.port ?? kept?.stored?.port ?? 0).catch((error: unknown) => {

@@ -16,6 +16,8 @@ export interface GatewayOptions {
   readonly network: Gate
   /** Takes over a connection that speaks TLS. */
   readonly onSecure: (socket: TLSSocket) => void
+  /** Is asked to cancel what a session does, by the body of the request. */
+  readonly onCancel: (key: Buffer) => Promise<void>
 }
 
 /** The listener in front of PostgreSQL: decides how to speak and does TLS. */
@@ -43,9 +45,17 @@ export const startGateway = async (options: GatewayOptions): Promise<Gateway> =>
     const inTime = closeAfter(socket, options.handshakeTimeout)
     const opening = await negotiateOpening(socket)
     inTime()
-    if (opening._tag === "Tls") tlsServers[opening.negotiation].emit("connection", socket)
-    else if (opening._tag === "Refused") closeWith(socket, opening.answer)
-    else socket.destroy()
+    switch (opening._tag) {
+      case "Tls":
+        return void tlsServers[opening.negotiation].emit("connection", socket)
+      case "Cancel":
+        await options.onCancel(opening.key)
+        return closeWith(socket)
+      case "Refused":
+        return closeWith(socket, opening.answer)
+      case "Closed":
+        return void socket.destroy()
+    }
   }
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket)

@@ -35,6 +35,7 @@ export type LoginOutcome =
       readonly applicationName: string
       readonly parameters: Parameters
     }
+  | { readonly _tag: "Cancel"; readonly key: Buffer }
   | { readonly _tag: "Refused"; readonly error: ErrorFields }
   /** The client has gone, or asked for something that is not answered. */
   | { readonly _tag: "Closed" }
@@ -51,7 +52,8 @@ const closed: LoginOutcome = { _tag: "Closed" }
 /** From the start-up message to the verdict on the token. */
 export const login = async (client: TLSSocket, context: LoginContext): Promise<LoginOutcome> => {
   const startup = await readStartup(client)
-  if (startup === undefined || startup.code === requestCode.cancel) return closed
+  if (startup === undefined) return closed
+  if (startup.code === requestCode.cancel) return { _tag: "Cancel", key: startup.body }
   const { major, minor } = protocolVersion(startup.code)
   if (major !== 3) return refused(refusals.unsupportedProtocol(major, minor))
   const parameters = parseParameters(startup.body)

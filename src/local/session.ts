@@ -18,6 +18,8 @@ export interface SessionContext extends LoginContext {
   readonly network: Gate
   /** Closed while there is no database to log in to. */
   readonly database: Gate
+  /** Is asked to cancel what another session does, by the body of the request. */
+  readonly onCancel: (key: Buffer) => Promise<void>
   readonly onLogin: (info: Omit<SessionInfo, "since">, client: TLSSocket) => void
   readonly makeStages: MakeStages
 }
@@ -29,6 +31,10 @@ export const runSession = async (client: TLSSocket, context: SessionContext): Pr
   const outcome = await login(client, context)
   await context.network.opened()
   if (outcome._tag === "Closed") return void client.destroy()
+  if (outcome._tag === "Cancel") {
+    await context.onCancel(outcome.key)
+    return closeWith(client)
+  }
   if (outcome._tag === "Refused") return closeWith(client, fatal(outcome.error))
 
   await context.database.opened()

@@ -104,6 +104,10 @@ export const startupMessage = (parameters: Parameters): Buffer => {
   return Buffer.concat([int32(body.length + 4), body])
 }
 
+/** Asks for the end of what the session with this key does. */
+export const cancelRequest = (key: Buffer): Buffer =>
+  Buffer.concat([int32(key.length + 8), int32(requestCode.cancel), key])
+
 /** The upper and lower half of the code that starts a start-up packet. */
 export const protocolVersion = (code: number): ProtocolVersion => ({ major: code >>> 16, minor: code & 0xffff })
 

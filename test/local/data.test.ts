@@ -338,7 +338,7 @@ describe("the lock", () => {
     const perl = (process.env["PATH"] ?? "").split(":").find((path) => existsSync(join(path, "perl")))
     const bin = join(base, "bin")
     mkdirSync(bin)
-    for (const name of ["sed", "cp", "rm", "mv", "ipcrm", "sleep"]) {
+    for (const name of ["sed", "cp", "rm", "mv", "mkdir", "ipcrm", "sleep"]) {
       const found = (process.env["PATH"] ?? "").split(":").find((path) => existsSync(join(path, name)))
       if (found !== undefined) symlinkSync(join(found, name), join(bin, name))
     }

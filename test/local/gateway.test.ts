@@ -23,6 +23,7 @@ beforeAll(async () => {
     key: certificates.key,
     handshakeTimeout: timeout,
     network: new Gate(),
+    onCancel: async () => {},
     onSecure: (socket) =>
       void runSession(socket, {
         endpoint,
@@ -36,6 +37,7 @@ beforeAll(async () => {
         findPrincipal: () => undefined,
         network: new Gate(),
         database: new Gate(),
+        onCancel: async () => {},
         onLogin: () => {},
         makeStages: () => []
       })

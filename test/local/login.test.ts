@@ -214,15 +214,6 @@ describe("the opening of a connection", () => {
     await expect(dialTls(cluster, old)).rejects.toThrow(/protocol version/)
   })
 
-  it("closes on a cancel request, before and inside TLS", async () => {
-    const cancel = Buffer.from([0, 0, 0, 16, 0x04, 0xd2, 0x16, 0x2e, 0, 0, 0, 1, 0, 0, 0, 1])
-    for (const socket of [await dialTcp(cluster), await dialTls(cluster)]) {
-      const incoming = new Incoming(socket)
-      socket.write(cancel)
-      expect(await incoming.until("")).toEqual([])
-    }
-  })
-
   it("survives garbage, half messages and clients that go at any point", async () => {
     const packet = startup({ user: "admin", database: "postgres" })
     const plain = [

@@ -76,8 +76,10 @@ const settled = async (number: () => number): Promise<number> => {
 }
 
 /** PostgreSQL says its last word and goes, whether or not it has read everything. */
-const vanish = async (postgres: Socket): Promise<void> => {
-  await new Promise((resolve) => postgres.write(ready, resolve))
+const vanish = async (postgres: Socket, right: Socket): Promise<void> => {
+  const before = right.bytesRead
+  postgres.write(ready)
+  await eventually(() => right.bytesRead === before + ready.length)
   postgres.destroy()
   await eventually(() => postgres.closed)
 }
@@ -149,8 +151,8 @@ describe("relay", () => {
 
   it("gives what PostgreSQL said before it went, while it is written to", async () => {
     const { client, postgres, right } = await startRelay()
-    await vanish(postgres)
     right.pause()
+    await vanish(postgres, right)
     right.write(large)
     right.cork()
     for (const bytes of [large, large]) right.write(bytes)
@@ -161,7 +163,7 @@ describe("relay", () => {
   })
 
   it("gives what PostgreSQL said before it went without reading on, to a client that reads late", async () => {
-    const { client, left, postgres } = await startRelay()
+    const { client, left, postgres, right } = await startRelay()
     client.write(large)
     const row = frame("D", "x".repeat(50_000))
     let rows = 0
@@ -169,7 +171,7 @@ describe("relay", () => {
       postgres.write(row)
       await settled(() => left.bytesWritten)
     }
-    await vanish(postgres)
+    await vanish(postgres, right)
     const expected = Buffer.concat([...Array.from({ length: rows }, () => row), ready])
     expect(await new ByteSession(client).rest()).toEqual(expected)
   })

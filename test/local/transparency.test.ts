@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { type Cluster, startCluster } from "../../src/local/cluster.js"
 import { everyCut, openDirectly, openThroughGateway, readable, terminate } from "./protocol.js"
 import { preparation, scripts } from "./scripts.js"
-import { withClient } from "./support.js"
+import { query, withClient } from "./support.js"
 
 let cluster: Cluster
 beforeAll(async () => {
@@ -45,4 +45,18 @@ describe("what PostgreSQL answers to", () => {
     await session.send([terminate])
     expect(await session.rest()).toHaveLength(0)
   })
+})
+
+it("notifications of another session come to an idle client as PostgreSQL sends them", async () => {
+  const sessions = [(await openDirectly(cluster)).session, (await openThroughGateway(cluster)).session]
+  for (const session of sessions) {
+    await session.send([query("LISTEN others")])
+    await session.untilReady()
+  }
+  await withClient(cluster, (client) => client.query("NOTIFY others, 'a'; NOTIFY others, 'b'"))
+  const [direct, gateway] = await Promise.all(sessions.map((session) => session.take(2 * "A....pid.others_a_".length)))
+  expect(direct).toHaveLength(36)
+  // With the process id of the sender.
+  expect(gateway).toEqual(direct)
+  for (const session of sessions) session.socket.destroy()
 })

@@ -11,7 +11,7 @@ import { listen } from "./sockets.js"
 
 /** What a client sends behind its start-up packet, which has no type. */
 const readMessages = (client: TLSSocket, onMessage: (type: string) => void) => {
-  const framer = new MessageFramer(`p${clientMessageTypes}`, messageLimit)
+  const framer = new MessageFramer(`p${clientMessageTypes}`, () => messageLimit)
   let head = Buffer.alloc(0)
   let started = false
   client.on("data", (chunk: Buffer) => {
