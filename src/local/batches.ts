@@ -81,6 +81,37 @@ export interface Stage {
 export type MakeStages = () => ReadonlyArray<Stage>
 
 /**
+ * What stands between the stages of a session and PostgreSQL. Unlike a stage it may keep batches and answers back, and have
+ * words of its own with both sides.
+ */
+export interface Conductor {
+  /** What goes on to PostgreSQL now. */
+  readonly onBatch: (batch: Batch) => ReadonlyArray<Buffer>
+  /** How many batches it keeps back or is at work on. While there are any, there is no use in more. */
+  readonly backlog: number
+  /** Whether it keeps answers back, so that they must be read even if the client does not. */
+  readonly isCollecting: boolean
+  /** The types of PostgreSQL's messages that it wants to see at this moment. */
+  readonly answerTypes: string
+  /** Whether an answer of such a type goes on to the client now. */
+  readonly onAnswer: (answer: Message) => boolean
+  /** PostgreSQL says nothing more. */
+  readonly onEnd: () => void
+}
+
+/** How a conductor speaks up at any other time. */
+export interface Wire {
+  /** To PostgreSQL, behind everything that has gone on. */
+  readonly send: (messages: ReadonlyArray<Buffer>) => void
+  /** To the client, through the stages. */
+  readonly answer: (answers: ReadonlyArray<Message>) => void
+  /** Must be called when there is no backlog any more. */
+  readonly flow: () => void
+  /** Ends the session abruptly. */
+  readonly hangUp: () => void
+}
+
+/**
  * How much of an open pipeline is kept: the service allows 10 MiB for a transaction, so whatever it could commit is one
  * batch here.
  */

@@ -1,6 +1,9 @@
 import { cancelBackend } from "./backend.js"
 import { platformPackage } from "./binaries.js"
 import { makeCertificates } from "./certificates.js"
+import { ConflictConductor } from "./conflicts/conductor.js"
+import { Coordinator } from "./conflicts/coordinator.js"
+import type { SchemaConflicts } from "./conflicts/standing.js"
 import { openDataFolder, writeAuthority } from "./dataFolder.js"
 import { LocalClusterError } from "./errors.js"
 import { Gate } from "./gate.js"
@@ -18,6 +21,7 @@ import { type SessionInfo, Sessions } from "./sessions.js"
 import { internalUser, prepareInstallation } from "./template.js"
 
 export type { Action, Identity } from "./iam.js"
+export type { SchemaConflicts } from "./conflicts/standing.js"
 export type { SessionInfo } from "./sessions.js"
 
 /** Milliseconds since the epoch. */
@@ -44,6 +48,20 @@ export interface ClusterOptions {
    * not known).
    */
   readonly cancel?: "ignored" | "postgres" | undefined
+  /**
+   * Who loses when two transactions change the same rows, and when it learns of it. `postgres`, the default for now: as
+   * PostgreSQL does it, by waiting and at the statement. `service`: at COMMIT, without waiting, as the service does it; all
+   * recorded answers of the service agree, but it is not finished.
+   */
+  readonly conflicts?: "postgres" | "service" | undefined
+  /**
+   * With `conflicts: "service"`: who is told, once, that another session has changed the schema: 40001 with (OC001). `transactions`, the default: those
+   * that are open when it commits. `sessions`, as on the service: every session, at its next statement, which a test suite
+   * must be made for. `off`: nobody.
+   */
+  readonly schemaConflicts?: SchemaConflicts | undefined
+  /** With `conflicts: "service"`: how long a statement waits for a lock before its transaction is taken for a loser, in milliseconds. Default 8. */
+  readonly lockProbe?: number | undefined
   /** The time that tokens are judged by; by default the real one. */
   readonly clock?: Clock | undefined
 }
@@ -118,6 +136,7 @@ const defaultRegion = "us-east-1"
 const hostaddr = "127.0.0.1"
 const database = "postgres"
 const clientTimeout = 30_000
+const lockProbe = 8
 
 /**
  * Starts a cluster: PostgreSQL behind a gateway that checks TLS and tokens as Aurora DSQL does. Rejects with
@@ -167,6 +186,9 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
     const onCancel = async (key: Buffer): Promise<void> => {
       if (options.cancel === "postgres") await cancelBackend(postgres.socketPath, key)
     }
+    const coordinator =
+      options.conflicts === "service" ? new Coordinator(postgres.socketPath, internalUser, database) : undefined
+    endings.push(async () => coordinator?.close())
     const session: SessionContext = {
       endpoint,
       region,
@@ -181,7 +203,12 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       database: databaseGate,
       onCancel,
       onLogin: (info, client) => sessions.add({ ...info, since: new Date(clock.now()) }, client),
-      makeStages: () => [iamStatements()]
+      makeStages: () => [iamStatements()],
+      makeConductor: (processId, wire) =>
+        coordinator === undefined
+          ? undefined
+          : new ConflictConductor(processId, coordinator, options.schemaConflicts ?? "transactions", wire),
+      settings: coordinator === undefined ? [] : [["lock_timeout", String(options.lockProbe ?? lockProbe)]]
     }
     const openGateway = (port: number): Promise<Gateway> =>
       startGateway({

@@ -24,32 +24,43 @@ export const withInternalSession = async <A>(
   database: string,
   use: (session: InternalSession) => Promise<A>
 ): Promise<A> => {
+  const session = await openInternalSession(socketPath, user, database)
+  try {
+    return await use(session)
+  } finally {
+    session.close()
+  }
+}
+
+/** A session that lasts until it is closed. Statements must wait for one another. */
+export const openInternalSession = async (
+  socketPath: string,
+  user: string,
+  database: string
+): Promise<InternalSession & { readonly close: () => void }> => {
   const { socket, answer } = connectBackend(socketPath, [
     ["user", user],
     ["database", database]
   ])
-  try {
-    const opened = await answer
-    if (opened._tag === "Refused") throw new Error(opened.error.get("M"))
-    if (opened._tag === "Unavailable") throw new Error("PostgreSQL does not answer")
-    const run = async (sql: string): Promise<ReadonlyArray<Row>> => {
-      socket.write(message("Q", Buffer.from(`${sql}\0`)))
-      const rows: Array<Row> = []
-      let failure: string | undefined
-      for (;;) {
-        const next = await readMessage(socket, messageLimit)
-        if (next === undefined) throw new Error("PostgreSQL went away")
-        if (next.type === "D") rows.push(readRow(next.body))
-        if (next.type === "E") failure = errorFields(next.body).get("M") ?? ""
-        if (next.type === "Z") break
-      }
-      if (failure !== undefined) throw new Error(`${failure} (${sql})`)
-      return rows
+  const close = (): void => void socket.destroy()
+  const opened = await answer
+  if (opened._tag === "Refused") throw new Error(opened.error.get("M"))
+  if (opened._tag === "Unavailable") throw new Error("PostgreSQL does not answer")
+  const run = async (sql: string): Promise<ReadonlyArray<Row>> => {
+    socket.write(message("Q", Buffer.from(`${sql}\0`)))
+    const rows: Array<Row> = []
+    let failure: string | undefined
+    for (;;) {
+      const next = await readMessage(socket, messageLimit)
+      if (next === undefined) throw new Error("PostgreSQL went away")
+      if (next.type === "D") rows.push(readRow(next.body))
+      if (next.type === "E") failure = errorFields(next.body).get("M") ?? ""
+      if (next.type === "Z") break
     }
-    return await use({ run })
-  } finally {
-    socket.destroy()
+    if (failure !== undefined) throw new Error(`${failure} (${sql})`)
+    return rows
   }
+  return { run, close }
 }
 
 const readRow = (body: Buffer): Row => {

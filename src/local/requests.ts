@@ -1,4 +1,4 @@
-import { type Batch, Batcher, batchLimit, clientMessageTypes, type Stage } from "./batches.js"
+import { type Batch, Batcher, batchLimit, clientMessageTypes, type Conductor, type Stage } from "./batches.js"
 import { type FramingProblem, MessageFramer } from "./framing.js"
 import { invalidMessageLength } from "./refusals.js"
 import { copyFail, fatal, messageLimit, shortMessageLimit, terminate } from "./wire.js"
@@ -14,13 +14,15 @@ const limitOf = (type: string): number => (shortTypes.includes(type) ? shortMess
  */
 export class RequestStream {
   readonly #stages: ReadonlyArray<Stage>
+  readonly #conductor: Conductor | undefined
   readonly #framer = new MessageFramer(clientMessageTypes, limitOf)
   readonly #batcher = new Batcher(batchLimit)
   #isOver = false
   #lastWords: Buffer | undefined
 
-  constructor(stages: ReadonlyArray<Stage>) {
+  constructor(stages: ReadonlyArray<Stage>, conductor?: Conductor) {
     this.#stages = stages
+    this.#conductor = conductor
   }
 
   /** What is left to be said to the client once PostgreSQL has answered all the rest. */
@@ -37,15 +39,15 @@ export class RequestStream {
       if (batch === undefined) continue
       this.#judge(batch, slices)
       this.#isOver = batch.end === "Terminate"
-      if (this.#isOver) return joinAdjacent(slices)
+      if (this.#isOver) return slices
     }
     const { problem } = this.#framer
     if (problem !== undefined) {
       this.#isOver = true
-      this.#judge(this.#batcher.rest(), slices)
-      slices.push(this.#refuse(problem))
+      const { end, messages } = this.#batcher.rest()
+      this.#judge({ end, messages: [...messages, { type: "", raw: this.#refuse(problem) }] }, slices)
     }
-    return joinAdjacent(slices)
+    return slices
   }
 
   /** What still goes on when the client has said all: what it has sent without waiting for an answer. */
@@ -57,7 +59,9 @@ export class RequestStream {
   }
 
   #judge(batch: Batch, slices: Array<Buffer>): void {
-    for (const { raw } of this.#stages.reduce((rest, stage) => stage.onBatch(rest), batch).messages) slices.push(raw)
+    const judged = this.#stages.reduce((rest, stage) => stage.onBatch(rest), batch)
+    if (this.#conductor !== undefined) slices.push(...this.#conductor.onBatch(judged))
+    else for (const { raw } of judged.messages) slices.push(raw)
   }
 
   /** What PostgreSQL gets in the place of what cannot be read, so that it ends the session behind all it has to answer. */
@@ -68,16 +72,4 @@ export class RequestStream {
     // The first ends a COPY, in which a Terminate would be a mistake; outside of one it is ignored.
     return Buffer.concat([copyFail(invalidMessageLength.message), terminate])
   }
-}
-
-/** The same bytes in fewer buffers, by no copying: messages that came in one chunk go on in one. */
-const joinAdjacent = (buffers: ReadonlyArray<Buffer>): Array<Buffer> => {
-  const joined: Array<Buffer> = []
-  for (let from = 0, to = 0; from < buffers.length; from = to) {
-    const first = buffers[from]!
-    let end = first.byteOffset
-    while (buffers[to]?.buffer === first.buffer && buffers[to]?.byteOffset === end) end += buffers[to++]!.length
-    joined.push(to === from + 1 ? first : Buffer.from(first.buffer, first.byteOffset, end - first.byteOffset))
-  }
-  return joined
 }

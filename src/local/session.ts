@@ -1,6 +1,6 @@
 import type { TLSSocket } from "node:tls"
 import { connectBackend } from "./backend.js"
-import type { MakeStages } from "./batches.js"
+import type { Conductor, MakeStages, Wire } from "./batches.js"
 import type { Gate } from "./gate.js"
 import { adminRole, login, type LoginContext } from "./login.js"
 import { serverUnavailable } from "./refusals.js"
@@ -8,7 +8,7 @@ import { relay } from "./relay.js"
 import { roleRefusal } from "./roles.js"
 import type { SessionInfo } from "./sessions.js"
 import { closeAfter, closeWith } from "./streams.js"
-import { fatal } from "./wire.js"
+import { fatal, type Parameters } from "./wire.js"
 
 export interface SessionContext extends LoginContext {
   readonly socketPath: string
@@ -22,6 +22,10 @@ export interface SessionContext extends LoginContext {
   readonly onCancel: (key: Buffer) => Promise<void>
   readonly onLogin: (info: Omit<SessionInfo, "since">, client: TLSSocket) => void
   readonly makeStages: MakeStages
+  /** What decides on conflicts; `undefined` where PostgreSQL does. */
+  readonly makeConductor: (processId: number, wire: Wire) => Conductor | undefined
+  /** What every session starts with, whatever its client wants. */
+  readonly settings: Parameters
 }
 
 /** The whole life of a connection once it speaks TLS. */
@@ -43,7 +47,7 @@ export const runSession = async (client: TLSSocket, context: SessionContext): Pr
     const refusal = await roleRefusal(context.socketPath, context.internalUser, context.databaseName, user, principal)
     if (refusal !== undefined) return closeWith(client, fatal(refusal))
   }
-  const { socket: backend, answer } = connectBackend(context.socketPath, parameters)
+  const { socket: backend, answer } = connectBackend(context.socketPath, [...parameters, ...context.settings])
   // PostgreSQL looks every few milliseconds whether its client is still there, also in the middle of a statement
   // (client_connection_check_interval), so closing the socket is enough to end a backend.
   client.once("close", () => backend.destroy())
@@ -60,6 +64,8 @@ export const runSession = async (client: TLSSocket, context: SessionContext): Pr
       if (client.destroyed) return
       context.onLogin({ id: opened.processId, user, applicationName: outcome.applicationName }, client)
       client.write(opened.greeting)
-      return relay(client, backend, context.makeStages(), context.network)
+      return relay(client, backend, context.makeStages(), context.network, (wire) =>
+        context.makeConductor(opened.processId, wire)
+      )
   }
 }

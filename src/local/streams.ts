@@ -56,3 +56,30 @@ export const closeAfter = (stream: Duplex, milliseconds: number): (() => void) =
   stream.once("close", callOff)
   return callOff
 }
+
+/** Below that, copying is cheaper than to write twice, which TLS makes two records of. */
+const copyLimit = 64 * 1024
+
+/** Writes bytes in as few parts as is sensible. */
+export const writeAll = (stream: Duplex, slices: ReadonlyArray<Buffer>): void => {
+  const joined = joinAdjacent(slices)
+  if (joined.length === 0) return
+  if (joined.reduce((length, part) => length + part.length, 0) <= copyLimit) {
+    return void stream.write(joined.length === 1 ? joined[0]! : Buffer.concat(joined))
+  }
+  stream.cork()
+  for (const slice of joined) stream.write(slice)
+  stream.uncork()
+}
+
+/** The same bytes in fewer buffers, by no copying: messages that came in one chunk go on in one. */
+const joinAdjacent = (buffers: ReadonlyArray<Buffer>): Array<Buffer> => {
+  const joined: Array<Buffer> = []
+  for (let from = 0, to = 0; from < buffers.length; from = to) {
+    const first = buffers[from]!
+    let end = first.byteOffset
+    while (buffers[to]?.buffer === first.buffer && buffers[to]?.byteOffset === end) end += buffers[to++]!.length
+    joined.push(to === from + 1 ? first : Buffer.from(first.buffer, first.byteOffset, end - first.byteOffset))
+  }
+  return joined
+}

@@ -1,3 +1,5 @@
+import { conflictSchema } from "./conflicts/schema.js"
+
 /**
  * What the service's database has beside PostgreSQL's catalogs. Every statement is free of empty lines, which would end it
  * in single-user mode. `_dsql` holds what clients need not see; its short names keep rewritten statements short.
@@ -83,7 +85,7 @@ BEGIN
   RAISE INFO 'AWS IAM REVOKE' USING ERRCODE = '${gatewayNotice}';
 END $$`
 
-export const systemSchema: ReadonlyArray<string> = [...mappings, checkedRole, grant, revoke]
+export const systemSchema: ReadonlyArray<string> = [...mappings, checkedRole, grant, revoke, ...conflictSchema]
 
 /** Makes the database of the clients as template1 is. Copying files is the quicker strategy, as nothing is made durable. */
 export const createDatabase = "CREATE DATABASE postgres OWNER admin STRATEGY file_copy"

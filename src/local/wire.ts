@@ -59,13 +59,13 @@ export const responseWith = (
   return message(type, ...kept.map(([name, value]) => cString(name + value)), Buffer.of(0))
 }
 
-/** An ErrorResponse that ends the connection. */
-export const fatal = (fields: ErrorFields): Buffer => {
+/** An ErrorResponse. FATAL ends the connection. */
+export const errorResponse = (severity: "ERROR" | "FATAL", fields: ErrorFields): Buffer => {
   const field = (type: string, value: string | undefined) => (value === undefined ? [] : [cString(type + value)])
   return message(
     "E",
-    ...field("S", "FATAL"),
-    ...field("V", "FATAL"),
+    ...field("S", severity),
+    ...field("V", severity),
     ...field("C", fields.code),
     ...field("M", fields.message),
     ...field("D", fields.detail),
@@ -73,6 +73,8 @@ export const fatal = (fields: ErrorFields): Buffer => {
     Buffer.of(0)
   )
 }
+
+export const fatal = (fields: ErrorFields): Buffer => errorResponse("FATAL", fields)
 
 /** The fields of an ErrorResponse's body, by their type. */
 export const errorFields = (body: Buffer): ReadonlyMap<string, string> =>

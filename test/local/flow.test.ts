@@ -23,7 +23,7 @@ let cluster: Cluster
 let observer: pg.Client
 let holder: pg.Client
 beforeAll(async () => {
-  cluster = await startCluster()
+  cluster = await startCluster({ lockProbe: 60_000 })
   observer = await connectDirectly(cluster, "observer")
   holder = await connectDirectly(cluster, "holder")
   await holder.query("CREATE TABLE filled (t text)")

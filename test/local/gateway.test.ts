@@ -39,7 +39,11 @@ beforeAll(async () => {
         database: new Gate(),
         onCancel: async () => {},
         onLogin: () => {},
-        makeStages: () => []
+        makeStages: () => [],
+        makeConductor: () => {
+          throw new Error("no session gets that far")
+        },
+        settings: []
       })
   })
 })

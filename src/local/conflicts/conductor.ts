@@ -1,0 +1,159 @@
+import type { Batch, Conductor, Wire } from "../batches.js"
+import type { Message } from "../framing.js"
+import type { Coordinator, Participant } from "./coordinator.js"
+import { CopyPhase } from "./copyPhase.js"
+import { Dialogue, SessionEnded } from "./dialogue.js"
+import { Guard } from "./guard.js"
+import { readParse } from "./messages.js"
+import { BatchRunner, bytesOf } from "./runner.js"
+import { guardedKinds, isQuestion, isWhole, type SchemaConflicts, Standing } from "./standing.js"
+
+/**
+ * Lets the batches of one session through as long as they only read, and has those that do not run one after the other. So a
+ * session that reads is as fast as without it.
+ */
+export class ConflictConductor implements Conductor, Participant {
+  readonly processId: number
+  readonly #coordinator: Coordinator
+  readonly #wire: Wire
+  readonly #dialogue: Dialogue
+  readonly #guard: Guard
+  readonly #standing: Standing
+  readonly #copy: CopyPhase
+  readonly #runner: BatchRunner
+  /** What waits its turn. */
+  readonly #batches: Array<Batch> = []
+  /** What others want, which comes first. */
+  readonly #favours: Array<() => Promise<void>> = []
+  #isWorking = false
+  /** Whether an aborted block has been made to hold nothing. */
+  #isEmptied = false
+
+  constructor(processId: number, coordinator: Coordinator, schemaConflicts: SchemaConflicts, wire: Wire) {
+    this.processId = processId
+    this.#coordinator = coordinator
+    this.#wire = wire
+    this.#copy = new CopyPhase(() => this.#sendCopyData())
+    this.#dialogue = new Dialogue(wire, () => this.#copy.begin())
+    const parts = { dialogue: this.#dialogue, coordinator, participant: this }
+    this.#guard = new Guard(parts)
+    this.#standing = new Standing(this.#dialogue, this.#guard, coordinator, schemaConflicts)
+    this.#runner = new BatchRunner(parts, this.#standing, this.#guard, this.#copy)
+    coordinator.join(this)
+  }
+
+  get since(): number | undefined {
+    return this.#standing.since
+  }
+
+  get isBusy(): boolean {
+    return this.#isWorking || this.#standing.isOpen || !this.#dialogue.isSettled
+  }
+
+  get backlog(): number {
+    return this.#copy.isOn ? 0 : this.#batches.length + Number(this.#isWorking)
+  }
+
+  get isCollecting(): boolean {
+    return this.#dialogue.isCollecting
+  }
+
+  get answerTypes(): string {
+    return this.#dialogue.answerTypes
+  }
+
+  onAnswer(answer: Message): boolean {
+    return this.#dialogue.onAnswer(answer)
+  }
+
+  onEnd(): void {
+    this.#coordinator.leave(this)
+    this.#dialogue.end()
+  }
+
+  onBatch(batch: Batch): ReadonlyArray<Buffer> {
+    if (this.#copy.takes(batch, this.#dialogue.hasFailed)) return bytesOf(batch)
+    if (!this.#isWorking && this.#passes(batch)) return bytesOf(batch)
+    this.#batches.push(batch)
+    void this.#work()
+    return []
+  }
+
+  yieldLocks(): boolean {
+    if (this.#dialogue.status === "T") {
+      if (!this.#guard.canYield || this.#standing.book.hasOpenPortals) return false
+      this.#favour(() => this.#guard.yieldLocks())
+      return true
+    }
+    if (this.#dialogue.status === "I" || this.#isEmptied) return false
+    this.#isEmptied = true
+    this.#favour(() => this.#guard.abandon())
+    return true
+  }
+
+  endForSchema(): void {
+    if (this.isBusy) this.#dialogue.cancelledFor = "schema"
+    else if (this.#dialogue.status === "T") {
+      this.#standing.loseTransaction()
+      this.#favour(() => this.#guard.abandon())
+    } else this.yieldLocks()
+  }
+
+  knowSchema(): void {
+    this.#standing.knowSchema()
+  }
+
+  /** Lets a batch through if there is no need to look at it more closely. */
+  #passes(batch: Batch): boolean {
+    if (this.#guard.block !== undefined || this.#runner.isSkipping || this.#standing.isOutdated) return false
+    const acts = this.#standing.book.follow(batch)
+    for (const act of acts) {
+      const kind = this.#standing.kindOf(act)
+      if (kind === undefined || guardedKinds.has(kind)) return false
+    }
+    if (!isWhole(batch) && this.#preparesGuarded(batch)) return false
+    this.#standing.note(acts)
+    if (isQuestion(batch)) this.#standing.expect(batch, acts)
+    return true
+  }
+
+  #preparesGuarded({ messages }: Batch): boolean {
+    return messages.some(({ raw, type }) => {
+      const sql = type === "P" ? readParse(raw)?.sql : undefined
+      return sql !== undefined && this.#coordinator.texts.read(sql).some(({ kind }) => guardedKinds.has(kind))
+    })
+  }
+
+  #favour(task: () => Promise<void>): void {
+    this.#favours.push(task)
+    void this.#work()
+  }
+
+  async #work(): Promise<void> {
+    if (this.#isWorking) return
+    this.#isWorking = true
+    try {
+      while (this.#favours.length > 0 || this.#batches.length > 0) {
+        await this.#standing.settled()
+        await (this.#favours.shift()?.() ?? this.#runner.run(this.#batches.shift()!))
+        if (this.#dialogue.isSettled) this.#standing.noteStatus()
+        this.#isEmptied &&= this.#dialogue.status === "E"
+      }
+    } catch (error) {
+      // Better no session than one of which we do not know any more where it stands.
+      if (!(error instanceof SessionEnded)) this.#wire.hangUp()
+    }
+    this.#isWorking = false
+    this.#wire.flow()
+  }
+
+  /** Sends what came right behind the statement, and lets more come. */
+  #sendCopyData(): void {
+    for (let batch = this.#batches[0]; batch !== undefined; batch = this.#batches[0]) {
+      if (!this.#copy.takes(batch, this.#dialogue.hasFailed)) break
+      this.#batches.shift()
+      this.#dialogue.send(...bytesOf(batch))
+    }
+    this.#wire.flow()
+  }
+}

@@ -1,0 +1,199 @@
+import type { Wire } from "../batches.js"
+import type { Message } from "../framing.js"
+import { type Conflict, conflictAnswer, errorIn, fieldsOf, translated } from "./failures.js"
+
+/** The transaction status of a ReadyForQuery: idle, in a block, in a block that is aborted. */
+export type Status = "I" | "T" | "E"
+
+/** The session has ended while an answer was awaited. */
+export class SessionEnded extends Error {}
+
+/** What is answered by one ReadyForQuery. */
+interface Request {
+  /** Its answers if they are kept back, else only errors. */
+  readonly answers: Array<Message>
+  keepsBack: boolean
+  /** What a lock that is refused means where answers are not kept back. */
+  readonly conflict: Conflict
+  /** Whether nobody but us has asked. */
+  readonly isOwn: boolean
+  readonly resolve: (answers: ReadonlyArray<Message>) => void
+  readonly reject: (error: SessionEnded) => void
+}
+
+/** Every message of PostgreSQL's to a client. */
+const allTypes = "123ACDEGHIKNRSTVWZcdnstv"
+
+const codeOfStatus = 5
+
+/** What goes to PostgreSQL in one session, and which answers are whose. */
+export class Dialogue {
+  readonly #wire: Wire
+  readonly #onCopy: () => void
+  readonly #requests: Array<Request> = []
+  #status: Status = "I"
+  #outbox: Array<Buffer> | undefined
+  #hasEnded = false
+  /** What it is taken for that a statement is cancelled. */
+  cancelledFor: Conflict | undefined
+  /** While it is set, no ReadyForQuery goes on to the client; the last one is kept. */
+  isQuiet = false
+  #lastReady: Message | undefined
+  #lastError: Message | undefined
+
+  /** `onCopy` is called when PostgreSQL begins to take the data of a COPY. */
+  constructor(wire: Wire, onCopy: () => void) {
+    this.#wire = wire
+    this.#onCopy = onCopy
+  }
+
+  get status(): Status {
+    return this.#status
+  }
+
+  /** Whether everything that was asked has been answered. */
+  get isSettled(): boolean {
+    return this.#requests.length === 0
+  }
+
+  /** Whether answers are kept back, so that the client need not take any. */
+  get isCollecting(): boolean {
+    return this.#requests[0]?.keepsBack === true
+  }
+
+  get lastReady(): Message | undefined {
+    return this.#lastReady
+  }
+
+  /** The last error that went to the client. */
+  get lastError(): Message | undefined {
+    return this.#lastError
+  }
+
+  forgetError(): void {
+    this.#lastError = undefined
+  }
+
+  get answerTypes(): string {
+    const [request] = this.#requests
+    return request === undefined ? "" : request.keepsBack ? allTypes : "EGZ"
+  }
+
+  /** Collects what `send` sends, to send it in one. */
+  together<A>(send: () => A): A {
+    this.#outbox = []
+    try {
+      return send()
+    } finally {
+      const messages = this.#outbox
+      this.#outbox = undefined
+      if (messages.length > 0) this.#wire.send(messages)
+    }
+  }
+
+  /** Sends what is answered by nothing, or by what is expected already. */
+  send(...messages: ReadonlyArray<Buffer>): void {
+    if (this.#hasEnded) throw new SessionEnded()
+    if (this.#outbox === undefined) this.#wire.send(messages)
+    else this.#outbox.push(...messages)
+  }
+
+  /** Expects one more ReadyForQuery, the answers up to which go on to the client as they come; gives errors and it. */
+  expect(conflict: Conflict): Promise<ReadonlyArray<Message>> {
+    return this.#expect({ keepsBack: false, isOwn: false, conflict })
+  }
+
+  /** Sends what is answered by one ReadyForQuery, and gives the answers with it. */
+  ask(...messages: ReadonlyArray<Buffer>): Promise<ReadonlyArray<Message>> {
+    this.send(...messages)
+    return this.#expect({ keepsBack: true, isOwn: false, conflict: "data" })
+  }
+
+  /** As `ask`, for what the client is not to hear of, whatever happens. */
+  askPrivately(...messages: ReadonlyArray<Buffer>): Promise<ReadonlyArray<Message>> {
+    this.send(...messages)
+    return this.#expect({ keepsBack: true, isOwn: true, conflict: "data" })
+  }
+
+  /** As `askPrivately`, for what cannot fail: rejects if it does. */
+  async command(...messages: ReadonlyArray<Buffer>): Promise<void> {
+    const error = errorIn(await this.askPrivately(...messages))
+    if (error !== undefined) throw new Error(fieldsOf(error).get("M"))
+  }
+
+  /** Whether PostgreSQL has refused some of what it is asked at the moment. */
+  get hasFailed(): boolean {
+    return errorIn(this.#requests[0]?.answers ?? []) !== undefined
+  }
+
+  /** Answers the client. A lock that was refused is told as `conflict`. */
+  answer(answers: ReadonlyArray<Message>, conflict: Conflict = "data"): void {
+    const loud = answers.flatMap((answer) => {
+      if (answer.type === "E") return [(this.#lastError = this.#shown(answer, conflict))]
+      if (answer.type !== "Z") return [answer]
+      this.#lastReady = answer
+      return this.isQuiet ? [] : [answer]
+    })
+    if (loud.length > 0) this.#wire.answer(loud)
+  }
+
+  onAnswer(message: Message): boolean {
+    const [request] = this.#requests
+    if (request === undefined) return true
+    const { type } = message
+    if (type === "A") return true
+    if (type === "E" && fieldsOf(message).get("V") === "FATAL") return this.#takeLeave(request)
+    if (type === "G") {
+      this.#release(request)
+      this.#onCopy()
+    }
+    if (type === "Z") {
+      this.#requests.shift()
+      this.#status = String.fromCharCode(message.raw[codeOfStatus]!) as Status
+      request.resolve([...request.answers, message])
+      if (request.keepsBack) return false
+      this.#lastReady = message
+      return !this.isQuiet
+    }
+    if (request.keepsBack || type === "E") request.answers.push(message)
+    if (request.keepsBack) return false
+    if (type !== "E") return true
+    this.#lastError = this.#shown(message, request.conflict)
+    if (this.#lastError === message) return true
+    this.#wire.answer([this.#lastError])
+    return false
+  }
+
+  end(): void {
+    this.#hasEnded = true
+    for (const { reject } of this.#requests.splice(0)) reject(new SessionEnded())
+  }
+
+  #shown(error: Message, conflict: Conflict): Message {
+    if (this.cancelledFor === undefined || fieldsOf(error).get("C") !== "57014") return translated(error, conflict)
+    return conflictAnswer(this.cancelledFor)
+  }
+
+  #expect(kind: Pick<Request, "keepsBack" | "isOwn" | "conflict">): Promise<ReadonlyArray<Message>> {
+    const answered = new Promise<ReadonlyArray<Message>>((resolve, reject) => {
+      if (this.#hasEnded) reject(new SessionEnded())
+      else this.#requests.push({ ...kind, answers: [], resolve, reject })
+    })
+    // Not everyone who asks waits.
+    answered.catch(() => {})
+    return answered
+  }
+
+  /** From here on its answers go on as they come. */
+  #release(request: Request): void {
+    if (!request.keepsBack) return
+    if (!request.isOwn) this.answer(request.answers.splice(0))
+    request.keepsBack = false
+  }
+
+  /** PostgreSQL ends the session: the client gets that, and what was kept from it before. */
+  #takeLeave(request: Request): boolean {
+    this.#release(request)
+    return true
+  }
+}

@@ -1,0 +1,43 @@
+import type { Message } from "../framing.js"
+import { type Block, digestOf } from "./block.js"
+import type { Act } from "./book.js"
+import { isVolatile, mayLock } from "./facts.js"
+import type { SessionParts } from "./repetition.js"
+
+/** Takes note of what a block has done by one batch, and whether it could be done again. */
+export const noteStep = async (
+  parts: SessionParts,
+  block: Block,
+  acts: ReadonlyArray<Act>,
+  answers: ReadonlyArray<Message>
+): Promise<void> => {
+  const isRepeatable = await judge(parts, block, acts)
+  const calls = acts.flatMap(({ call }) => call ?? [])
+  // What a doomed block does leads to nothing, so it need not be done again exactly.
+  if (block.doom !== undefined || isRepeatable) block.steps.push({ calls, digest: digestOf(answers) })
+  else block.pin()
+}
+
+/** Takes note of something that cannot be done again. */
+export const noteForGood = async (parts: SessionParts, block: Block, acts: ReadonlyArray<Act>): Promise<void> => {
+  await judge(parts, block, acts)
+  block.pin()
+}
+
+const judge = async ({ coordinator }: SessionParts, block: Block, acts: ReadonlyArray<Act>): Promise<boolean> => {
+  const facts = coordinator.facts ?? (await coordinator.learnFacts().catch(() => undefined))
+  let isRepeatable = true
+  for (const { call, statement } of acts) {
+    block.mayLock ||= facts === undefined || statement === undefined || mayLock(statement, facts)
+    block.changesSchema ||= statement?.kind === "ddl"
+    isRepeatable &&=
+      facts !== undefined &&
+      call !== undefined &&
+      statement !== undefined &&
+      repeatableKinds.has(statement.kind) &&
+      !isVolatile(statement, facts)
+  }
+  return isRepeatable
+}
+
+const repeatableKinds: ReadonlySet<string> = new Set(["empty", "read", "lock", "write", "ddl"])

@@ -1,0 +1,39 @@
+import { type InternalSession, openInternalSession, type Row } from "../internalSession.js"
+
+type Session = InternalSession & { readonly close: () => void }
+
+/** Looks from outside at what sessions do: a session of PostgreSQL's superuser that is opened when it is first needed. */
+export class Observer {
+  readonly #open: () => Promise<Session>
+  #session: Promise<Session> | undefined
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(socketPath: string, user: string, database: string) {
+    this.#open = () => openInternalSession(socketPath, user, database)
+  }
+
+  /** One query at a time. Rejects if there is no PostgreSQL, or none any more; the next one tries anew. */
+  query(sql: string): Promise<ReadonlyArray<Row>> {
+    const answer = this.#last.then(() => this.#run(sql))
+    this.#last = answer.catch(() => {})
+    return answer
+  }
+
+  close(): void {
+    this.#session?.then(({ close }) => close()).catch(() => {})
+    this.#session = undefined
+  }
+
+  async #run(sql: string): Promise<ReadonlyArray<Row>> {
+    const wasOpen = this.#session !== undefined
+    try {
+      this.#session ??= this.#open()
+      return await (await this.#session).run(sql)
+    } catch (error) {
+      this.close()
+      // PostgreSQL may have been started anew since, or the database made anew.
+      if (wasOpen) return this.#run(sql)
+      throw error
+    }
+  }
+}
