@@ -46,13 +46,13 @@ export const digestOf = (answers: ReadonlyArray<Message>): string => {
 }
 
 /** In front of the steps of a block. */
-export const setSavepoint = runText("SAVEPOINT _dsql_block")
-export const rollBackToSavepoint = runText("ROLLBACK TO SAVEPOINT _dsql_block")
+export const setSavepoint: Buffer = runText("SAVEPOINT _dsql_block")
+export const rollBackToSavepoint: Buffer = runText("ROLLBACK TO SAVEPOINT _dsql_block")
 
 /** Around a single statement whose failure is to leave the rest as it is. */
-export const setInnerSavepoint = runText("SAVEPOINT _dsql_step")
-export const rollBackToInnerSavepoint = runText("ROLLBACK TO SAVEPOINT _dsql_step")
-export const releaseInnerSavepoint = runText("RELEASE SAVEPOINT _dsql_step")
+export const setInnerSavepoint: Buffer = runText("SAVEPOINT _dsql_step")
+export const rollBackToInnerSavepoint: Buffer = runText("ROLLBACK TO SAVEPOINT _dsql_step")
+export const releaseInnerSavepoint: Buffer = runText("RELEASE SAVEPOINT _dsql_step")
 
-export const begin = runText("BEGIN")
-export const rollBack = runText("ROLLBACK")
+export const begin: Buffer = runText("BEGIN")
+export const rollBack: Buffer = runText("ROLLBACK")
