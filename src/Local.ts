@@ -21,6 +21,7 @@ import { type DsqlLocalError, fromCluster, type LocalAccess, type LocalCluster, 
 export {
   DsqlLocalError,
   type LocalAccess,
+  type LocalClock,
   type LocalCluster,
   type LocalConnection,
   type LocalIdentity

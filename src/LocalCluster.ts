@@ -56,6 +56,19 @@ export interface LocalIdentity extends Credentials {
 export interface LocalConnection extends SessionInfo {}
 
 /**
+ * The clock of a local cluster that the ages of connections and transactions, its limits and its jobs go by. It runs with
+ * the real time, and ahead of it by what a test has moved it. Tokens go by another; see {@link LocalCluster.setTokenSkew}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LocalClock {
+  readonly now: Effect.Effect<Date>
+  /** Moves the clock ahead. What comes due on the way has happened in the cluster when this is done. */
+  readonly advance: (by: Duration.DurationInput) => Effect.Effect<void>
+}
+
+/**
  * How other processes reach a local cluster, as plain data that survives JSON. It holds the secret key: a key that is good
  * for nothing else, but still nothing to log.
  *
@@ -115,6 +128,8 @@ export interface LocalCluster extends Pick<
   readonly addIdentity: (identity: LocalIdentity) => Effect.Effect<string, DsqlLocalError>
   /** Forgets credentials by their access key. Sessions that are open stay, as on the service. */
   readonly removeIdentity: (accessKeyId: string) => Effect.Effect<void>
+  /** The clock of ages, limits and jobs. */
+  readonly sessionClock: LocalClock
   /** Moves the clock that tokens are judged by: ahead with a positive duration, so that they expire sooner. */
   readonly setTokenSkew: (skew: Duration.DurationInput) => Effect.Effect<void>
   /** How many client connections are open now. */
@@ -266,6 +281,10 @@ export const fromCluster = (cluster: Cluster): LocalCluster => {
         catch: localError
       }),
     removeIdentity: (accessKeyId) => Effect.sync(() => cluster.removeIdentity(accessKeyId)),
+    sessionClock: {
+      now: Effect.sync(() => new Date(cluster.sessionClock.now())),
+      advance: (by) => Effect.sync(() => cluster.sessionClock.advance(Duration.toMillis(by)))
+    },
     setTokenSkew: (skew) => Effect.sync(() => cluster.setTokenSkew(Duration.toMillis(skew))),
     connectionCount: Effect.sync(() => cluster.connectionCount()),
     loginCount: Effect.sync(() => cluster.loginCount()),

@@ -17,6 +17,7 @@ import { runFolder, startPostgres } from "./postgres.js"
 import { findRunAs } from "./runAs.js"
 import { makeServer } from "./server.js"
 import { runSession, type SessionContext } from "./session.js"
+import { SessionClock } from "./sessionClock.js"
 import { type SessionInfo, Sessions } from "./sessions.js"
 import { internalUser, prepareInstallation } from "./template.js"
 
@@ -93,6 +94,8 @@ export interface Cluster {
   readonly addIdentity: (identity: Identity) => string
   /** Sessions that are open stay. */
   readonly removeIdentity: (accessKeyId: string) => void
+  /** The clock of ages, limits and jobs; that of tokens is another. */
+  readonly sessionClock: Pick<SessionClock, "now" | "advance">
   /** Moves the clock that tokens are judged by, and only that. */
   readonly setTokenSkew: (milliseconds: number) => void
   /** Client sockets now open. */
@@ -180,6 +183,8 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
     const iam = new Iam()
     const { accessKeyId, secretAccessKey } = owner
     const { arn } = iam.add({ accessKeyId, secretAccessKey })
+    const sessionClock = new SessionClock()
+    endings.push(async () => sessionClock.close())
     const sessions = new Sessions()
     const network = new Gate()
     const databaseGate = new Gate()
@@ -202,7 +207,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       network,
       database: databaseGate,
       onCancel,
-      onLogin: (info, client) => sessions.add({ ...info, since: new Date(clock.now()) }, client),
+      onLogin: (info, client) => sessions.add({ ...info, since: new Date(sessionClock.now()) }, client),
       makeStages: () => [iamStatements()],
       makeConductor: (processId, wire) =>
         coordinator === undefined
@@ -248,6 +253,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       arn,
       addIdentity: (identity) => iam.add(identity).grantee,
       removeIdentity: (accessKeyId) => iam.remove(accessKeyId),
+      sessionClock,
       setTokenSkew: (milliseconds) => void (tokenSkew = milliseconds),
       connectionCount: server.connectionCount,
       loginCount: () => sessions.logins,
