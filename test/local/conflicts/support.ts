@@ -1,29 +1,6 @@
-import { readFileSync } from "node:fs"
 import pg from "pg"
-import { fileURLToPath } from "node:url"
 
-/** A step of a probe and what the service answered; see `test/conformance/README.md`. */
-export interface Step {
-  readonly sql: string
-  readonly ok: boolean
-  readonly tag?: string
-  readonly columns?: ReadonlyArray<string>
-  readonly sqlstate?: string
-  readonly message?: string
-}
-
-export interface Probe {
-  readonly id: string
-  readonly setup?: ReadonlyArray<string>
-  readonly sessions?: { readonly a: ReadonlyArray<Step>; readonly b: ReadonlyArray<Step> }
-  readonly order?: ReadonlyArray<string>
-  readonly loser?: "either"
-  readonly losers?: readonly [least: number, most: number]
-}
-
-const file = fileURLToPath(new URL("../../conformance/probes.json", import.meta.url))
-
-export const probes: ReadonlyArray<Probe> = JSON.parse(readFileSync(file, "utf8"))
+export { type Probe, probes, type Step } from "../../conformance/probes.js"
 
 /** What a client got for a statement: its tag, or the whole error as far as it matters to a client. */
 export type Outcome = string
