@@ -18,7 +18,7 @@ const TokenLive = DsqlAuth.layerToken.pipe(Layer.provide(DsqlAuth.layerCredentia
 
 /** A layer is built once, however often it is asked for; `fresh` makes a pool of its own for each client. */
 const MainLive = DsqlClient.layer.pipe(Layer.provide(Layer.fresh(DsqlConnection.layer)))
-const ReportsLive = Layer.effect(Reports, DsqlClient.make).pipe(
+const ReportsLive = Layer.scoped(Reports, DsqlClient.make).pipe(
   Layer.provide(Layer.fresh(DsqlConnection.layer)),
   Layer.provide(Reactivity.layer)
 )

@@ -23,10 +23,12 @@ import { DsqlConnection } from "./Connection.js"
 import { type DsqlError, DsqlTransactionError, DsqlUnsupportedError } from "./Errors.js"
 import { type Channel, channelOf } from "./internal/channel.js"
 import { json } from "./internal/compiler.js"
+import * as Deadlines from "./internal/deadlines.js"
 import * as Retry from "./internal/retry.js"
-import { oneByOne, Session, toSqlError } from "./internal/session.js"
+import { Session, toSqlError } from "./internal/session.js"
 import { statementSettings } from "./internal/statementSettings.js"
 import * as Transaction from "./internal/transaction.js"
+import { oneByOne } from "./internal/turns.js"
 
 const unsupported = (feature: string) => toSqlError(new DsqlUnsupportedError({ feature }))
 
@@ -58,7 +60,7 @@ export interface Channels {
 /** @internal */
 export const makeOver = (
   connections: Channels
-): Effect.Effect<PgClient.PgClient, never, DsqlConfig | Reactivity.Reactivity> =>
+): Effect.Effect<PgClient.PgClient, never, DsqlConfig | Reactivity.Reactivity | Scope.Scope> =>
   Effect.gen(function* () {
     const config = yield* DsqlConfig
     const reactivity = yield* Reactivity.Reactivity
@@ -66,7 +68,7 @@ export const makeOver = (
     const { compiler, spanAttributes, transformRows } = statementSettings(config)
 
     const pooled = new Session({ use: (f) => connections.use(f), streams: connections.reserve, autocommit: true })
-    const transactions = Transaction.make(connections.reserve, spanAttributes, config)
+    const transactions = Transaction.make(connections.reserve, spanAttributes, config, yield* Deadlines.make)
     const acquirer: SqlConnection.Connection.Acquirer = Effect.map(transactions.current, (session) => session ?? pooled)
     // Whoever keeps the connection longer than its scope must not work on what others have by then.
     const reserve: SqlConnection.Connection.Acquirer = Effect.gen(function* () {
@@ -74,7 +76,9 @@ export const makeOver = (
       const channel = yield* Effect.mapError(connections.reserve, toSqlError)
       yield* Effect.addFinalizer(() => Effect.sync(() => (released = true)))
       return new Session(
-        oneByOne(channel, true, () => (released ? new DsqlTransactionError({ reason: "Finished" }) : undefined))
+        oneByOne(channel, true, {
+          refusal: () => (released ? new DsqlTransactionError({ reason: "Finished" }) : undefined)
+        })
       )
     })
 
@@ -116,10 +120,13 @@ export const makeOver = (
  * @since 0.1.0
  * @category constructors
  */
-export const make: Effect.Effect<PgClient.PgClient, never, DsqlConfig | DsqlConnection | Reactivity.Reactivity> =
-  Effect.flatMap(DsqlConnection, ({ reserve, use }) =>
-    makeOver({ use: (f) => use((connection) => f(channelOf(connection))), reserve: Effect.map(reserve, channelOf) })
-  )
+export const make: Effect.Effect<
+  PgClient.PgClient,
+  never,
+  DsqlConfig | DsqlConnection | Reactivity.Reactivity | Scope.Scope
+> = Effect.flatMap(DsqlConnection, ({ reserve, use }) =>
+  makeOver({ use: (f) => use((connection) => f(channelOf(connection))), reserve: Effect.map(reserve, channelOf) })
+)
 
 /**
  * The client under both tags.
@@ -128,6 +135,6 @@ export const make: Effect.Effect<PgClient.PgClient, never, DsqlConfig | DsqlConn
  * @category layers
  */
 export const layer: Layer.Layer<SqlClient.SqlClient | PgClient.PgClient, never, DsqlConfig | DsqlConnection> =
-  Layer.effectContext(
+  Layer.scopedContext(
     Effect.map(make, (client) => Context.make(PgClient.PgClient, client).pipe(Context.add(SqlClient.SqlClient, client)))
   ).pipe(Layer.provide(Reactivity.layer))

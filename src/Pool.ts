@@ -3,7 +3,6 @@
  * are. Taking an idle one is a single synchronous step; those who must wait are served in order.
  */
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -12,6 +11,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { type Restore, Waiter } from "./internal/waiter.js"
 
 /** All times are in milliseconds. */
 export interface Options<A, E> {
@@ -55,9 +55,10 @@ interface Slot<A> {
   idleSince: number
 }
 
-interface Waiter<A, E> {
-  readonly deferred: Deferred.Deferred<Slot<A>, E>
-  readonly deadline: number
+class Caller<A, E> extends Waiter<Slot<A>, E> {
+  constructor(readonly deadline: number) {
+    super()
+  }
 }
 
 interface Dial {
@@ -88,7 +89,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
 
     const slots = new Set<Slot<A>>()
     const idle: Array<Slot<A>> = []
-    const waiters: Array<Waiter<A, E>> = []
+    const waiters: Array<Caller<A, E>> = []
     const dials = new Set<Dial>()
     let used = false
     let closed = false
@@ -115,7 +116,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     const hand = (slot: Slot<A>) => {
       const waiter = waiters.shift()
       if (waiter !== undefined) {
-        Deferred.unsafeDone(waiter.deferred, Exit.succeed(slot))
+        waiter.serve(Exit.succeed(slot))
         return
       }
       slot.idleSince = now()
@@ -134,10 +135,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
         slots.add(slot)
         hand(slot)
       } else if (!dial.givenUp && !dial.spare) {
-        const waiter = waiters.shift()
-        if (waiter !== undefined) {
-          Deferred.unsafeDone(waiter.deferred, Exit.failCause(exit.cause))
-        }
+        waiters.shift()?.serve(Exit.failCause(exit.cause))
       }
       dialForWaiters()
     }
@@ -203,41 +201,37 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       }
     }
 
-    const abandon = (waiter: Waiter<A, E>) => {
-      const index = waiters.indexOf(waiter)
-      if (index >= 0) {
-        waiters.splice(index, 1)
-        trimDials()
-        return Effect.void
+    const abandon = (caller: Caller<A, E>, served: Exit.Exit<Slot<A>, E> | undefined) => {
+      if (served !== undefined) {
+        if (Exit.isSuccess(served)) giveBack(served.value)
+        return
       }
-      // Served in the very moment of the interruption.
-      return Effect.flatMap(Effect.exit(Deferred.await(waiter.deferred)), (exit) =>
-        Effect.sync(() => Exit.isSuccess(exit) && giveBack(exit.value))
-      )
+      waiters.splice(waiters.indexOf(caller), 1)
+      trimDials()
     }
 
-    type Restore = <B, E2, R>(effect: Effect.Effect<B, E2, R>) => Effect.Effect<B, E2, R>
-
-    /** Runs uninterruptibly but for the wait. */
-    const checkout = (restore: Restore): Effect.Effect<Slot<A>, E> =>
-      Effect.suspend(() => {
-        if (closed) {
-          return Effect.fail(onClosed())
-        }
-        used = true
-        const slot = takeIdle()
-        if (slot !== undefined) {
-          return Effect.succeed(slot)
-        }
-        const waiter: Waiter<A, E> = {
-          deferred: Deferred.unsafeMake<Slot<A>, E>(FiberId.none),
-          deadline: now() + acquireTimeout
-        }
-        waiters.push(waiter)
-        dialForWaiters()
-        someoneWaits.unsafeOpen()
-        return Effect.onInterrupt(restore(Deferred.await(waiter.deferred)), () => abandon(waiter))
-      })
+    /** To be run where nothing can be interrupted; the wait can be. */
+    const checkout = <B, E2, R>(
+      restore: Restore,
+      lend: (slot: Slot<A>) => Effect.Effect<B, E2, R>
+    ): Effect.Effect<B, E | E2, R> => {
+      if (closed) {
+        return Effect.fail(onClosed())
+      }
+      used = true
+      const slot = takeIdle()
+      if (slot !== undefined) {
+        return lend(slot)
+      }
+      const caller = new Caller<A, E>(now() + acquireTimeout)
+      waiters.push(caller)
+      dialForWaiters()
+      someoneWaits.unsafeOpen()
+      return Effect.flatMap(
+        caller.wait(restore, (served) => abandon(caller, served)),
+        lend
+      )
+    }
 
     /** Those who wait are in order of their deadlines, so one timer for the first is enough for all. */
     const expireWaiters = Effect.suspend(() => {
@@ -248,7 +242,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       }
       return Effect.map(Effect.sleep(Math.max(1, first.deadline - now())), () => {
         while (waiters[0] !== undefined && waiters[0].deadline <= now()) {
-          Deferred.unsafeDone(waiters.shift()!.deferred, Exit.fail(onAcquireTimeout()))
+          waiters.shift()!.serve(Exit.fail(onAcquireTimeout()))
         }
         trimDials()
       })
@@ -277,14 +271,14 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       Effect.suspend(() => {
         closed = true
         for (const waiter of waiters.splice(0)) {
-          Deferred.unsafeDone(waiter.deferred, Exit.fail(onClosed()))
+          waiter.serve(Exit.fail(onClosed()))
         }
         return Effect.forEach(slots, (slot) => close(slot.item), { concurrency: "unbounded", discard: true })
       })
     )
 
     const reserve: Pool<A, E>["reserve"] = Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(checkout(restore), (slot) =>
+      checkout(restore, (slot) =>
         Effect.as(
           Effect.addFinalizer(() => Effect.sync(() => giveBack(slot))),
           slot.item
@@ -295,11 +289,11 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     return {
       use: (f) =>
         Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(checkout(restore), (slot) =>
-            Effect.ensuring(
-              restore(Effect.suspend(() => f(slot.item))),
-              Effect.sync(() => giveBack(slot))
-            )
+          checkout(restore, (slot) =>
+            Effect.flatMap(Effect.exit(restore(Effect.suspend(() => f(slot.item)))), (exit) => {
+              giveBack(slot)
+              return exit
+            })
           )
         ),
       reserve,

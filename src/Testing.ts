@@ -233,7 +233,7 @@ export const layerClient = (
   answers: ReadonlyArray<Answer> = [],
   options: Partial<Options> = {}
 ): Layer.Layer<SqlClient | PgClient | Script, DsqlConfigError | DsqlRegionError> =>
-  Layer.effectContext(
+  Layer.scopedContext(
     Effect.gen(function* () {
       const state = new ScriptState(answers)
       const sql = yield* client.make(state, yield* testConfig(options))

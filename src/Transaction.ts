@@ -17,7 +17,6 @@ import * as checks from "./internal/checks.js"
 import * as retry from "./internal/retry.js"
 import { defaults } from "./internal/retryDefaults.js"
 import { type Transactions, transactionsOf } from "./internal/transaction.js"
-import { attempted } from "./internal/transactionMetrics.js"
 
 export type { RetryPolicy } from "./Config.js"
 export { isConflict, isRetryable, isTransient } from "./Errors.js"
@@ -190,19 +189,19 @@ export const retryStatement: {
     options: StatementRetryOptions = {}
   ): Effect.Effect<A, E | DsqlError, R | SqlClient.SqlClient> => {
     const { name = "", while: mayRetry = isTransient } = options
-    const attempt = refine(effect).pipe(
-      Effect.tapBoth({
-        onFailure: (error) => attempted(name, unwrap(error)),
-        onSuccess: () => attempted(name, undefined)
-      }),
-      Effect.mapError((error) => {
-        const cause = unwrap(error)
-        return { error, retryFor: cause !== undefined && mayRetry(cause) ? cause : undefined }
-      })
-    )
     return Effect.gen(function* () {
       const transactions = yield* transactionsOfClient
       const { maxAge: _, ...policy } = yield* checks.retry(options, transactions.retry)
+      const attempt = refine(effect).pipe(
+        Effect.tapBoth({
+          onFailure: (error) => transactions.attempted(name, unwrap(error)),
+          onSuccess: () => transactions.attempted(name, undefined)
+        }),
+        Effect.mapError((error) => {
+          const cause = unwrap(error)
+          return { error, retryFor: cause !== undefined && mayRetry(cause) ? cause : undefined }
+        })
+      )
       return (yield* transactions.current) === undefined
         ? yield* retry.repeatedly(() => attempt, policy, name)
         : yield* Effect.fail(new DsqlTransactionError({ reason: "InsideTransaction" }))

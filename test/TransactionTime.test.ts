@@ -1,7 +1,20 @@
 /** When transactions are tried again, given up and cut off, on the test clock. */
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Exit, Fiber, HashMap, Logger, Option, Random, Stream, TestClock } from "effect"
+import {
+  Clock,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  HashMap,
+  Logger,
+  Option,
+  Random,
+  Stream,
+  TestClock
+} from "effect"
 import { type DsqlConfig, DsqlErrors, DsqlTransaction } from "effect-dsql"
 import * as DsqlTesting from "effect-dsql/Testing"
 import { freezable } from "./support/clock.js"
@@ -267,6 +280,26 @@ describe("a transaction that grows too old", () => {
         assert.strictEqual(given(yield* Fiber.join(fiber)), age("10"))
       }),
       { retry: { maxAge: "20 seconds" } }
+    )
+  )
+
+  it.effect("and each at its own time, in whatever order they began", () =>
+    withScript(
+      Effect.gen(function* () {
+        const begin = (maxAge: number) =>
+          timed(DsqlTransaction.withRetry(Effect.never, { maxAge: Duration.seconds(maxAge) }))
+        const first = yield* Effect.forEach([200, 30, 100], begin)
+        yield* TestClock.adjust("20 seconds")
+        const second = yield* Effect.forEach([5, 200], begin)
+        const short = yield* timed(DsqlTransaction.withRetry(Effect.sleep("3 seconds"), { maxAge: "4 seconds" }))
+        yield* TestClock.adjust("10 minutes")
+        const ends = yield* Effect.forEach([...first, ...second], Fiber.join)
+        assert.deepStrictEqual(
+          ends.map(([end, second]) => [end, second]),
+          [200, 30, 100, 25, 220].map((second) => ["fails with DsqlLimitError Age", second])
+        )
+        assert.deepStrictEqual(yield* Fiber.join(short), ["gives undefined", 23])
+      })
     )
   )
 

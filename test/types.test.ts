@@ -168,7 +168,7 @@ each("DsqlConnection", DsqlConnection, {
 each("DsqlClient", DsqlClient, {
   make: () =>
     expectTypeOf(DsqlClient.make).toEqualTypeOf<
-      Effect.Effect<PgClient, never, DsqlConfig.DsqlConfig | DsqlConnection.DsqlConnection | Reactivity>
+      Effect.Effect<PgClient, never, DsqlConfig.DsqlConfig | DsqlConnection.DsqlConnection | Reactivity | Scope.Scope>
     >(),
   layer: () =>
     expectTypeOf(DsqlClient.layer).toEqualTypeOf<

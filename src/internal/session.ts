@@ -25,32 +25,6 @@ export interface Source {
   readonly streams: Effect.Effect<Channel, DsqlError, Scope.Scope> | Channel
 }
 
-/** A connection whose statements take turns. */
-export interface Turns extends Source {
-  /** When the statement has ended whose turn it is. */
-  readonly settled: Effect.Effect<void>
-}
-
-/**
- * Statements on one connection take turns; the driver would queue them too, but could not take one back. Whether the
- * session has ended is looked at when a statement's turn has come, since that may have happened while it waited.
- */
-export const oneByOne = (channel: Channel, autocommit: boolean, ended: () => DsqlError | undefined): Turns => {
-  const turn = Effect.unsafeMakeSemaphore(1)
-  return {
-    autocommit,
-    streams: channel,
-    use: (f) =>
-      turn.withPermits(1)(
-        Effect.suspend(() => {
-          const error = ended()
-          return error === undefined ? f(channel) : Effect.fail(error)
-        })
-      ),
-    settled: turn.withPermits(1)(Effect.void)
-  }
-}
-
 export const toSqlError = (cause: DsqlError): SqlError => new SqlError({ cause, message: cause.message })
 
 /** One statement gives what it gives, several give an array of that. */

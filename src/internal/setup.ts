@@ -7,8 +7,9 @@ import { type DsqlStatementError, unwrap } from "../Errors.js"
 import { channelOf } from "./channel.js"
 import type { Connection } from "./dial.js"
 import { networkError } from "./driverError.js"
-import { oneByOne, Session } from "./session.js"
+import { Session } from "./session.js"
 import { statementSettings } from "./statementSettings.js"
+import { oneByOne } from "./turns.js"
 
 export type Setup = (connection: Connection) => Effect.Effect<void, DsqlStatementError>
 
@@ -39,7 +40,7 @@ export const makeSetup = (config: Resolved): Setup | undefined => {
   return (connection) =>
     Effect.suspend(() => {
       // Not as statements that commit by themselves: nobody's work depends on their outcome, so all may be tried again.
-      const session = new Session(oneByOne(channelOf(connection), false, () => undefined))
+      const session = new Session(oneByOne(channelOf(connection), false, { refusal: () => undefined }))
       return setup(Statement.make(Effect.succeed(session), compiler, spanAttributes, transformRows))
     }).pipe(Effect.mapError(setupError(config)), Effect.asVoid)
 }

@@ -1,5 +1,6 @@
 /** What goes over the wire for a statement, and how its answer comes back into Effect. */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type { Submittable } from "pg"
 // @ts-expect-error a part of the driver that its types leave out
 import { prepareValue } from "pg/lib/utils.js"
@@ -7,6 +8,7 @@ import type { Connection } from "../Connection.js"
 import { DsqlLimitError, type DsqlStatementError } from "../Errors.js"
 import type { PreparedStatement } from "./preparedStatements.js"
 import { type Protocol, Request, type Result, type RowMode } from "./request.js"
+import type { RowShape } from "./rows.js"
 
 /** A parameter in the form in which it is sent. */
 const toWire: (value: unknown) => string | Uint8Array | null = prepareValue
@@ -18,15 +20,15 @@ const mostParameters = 65_535
 export const encode = (
   connection: Connection,
   values: ReadonlyArray<unknown>
-): Effect.Effect<ReadonlyArray<unknown>, DsqlStatementError> =>
+): Either.Either<ReadonlyArray<unknown>, DsqlStatementError> =>
   values.length > mostParameters
-    ? Effect.fail(
+    ? Either.left(
         new DsqlLimitError({
           reason: "Parameters",
           server: { sqlState: "54000", message: `a statement cannot have ${values.length} parameters` }
         })
       )
-    : Effect.try({ try: () => values.map((value) => toWire(value)), catch: connection.toError })
+    : Either.try({ try: () => values.map((value) => toWire(value)), catch: connection.toError })
 
 /** A portal to be opened on a statement; `rows` is how many to fetch at first, 0 for all. */
 export interface Portal {
@@ -55,27 +57,43 @@ export const sendPortal = (
   protocol.execute({ portal, rows })
 }
 
+/** How a request has ended. */
+type Done = (error: DsqlStatementError | undefined, request: Request) => void
+
+/** Calls back when the server is ready for the next request. */
+const start = (
+  connection: Connection,
+  rowMode: RowMode,
+  send: (protocol: Protocol) => void,
+  shape: RowShape | undefined,
+  done: Done
+): void => {
+  const request = new Request(
+    send,
+    connection.client,
+    rowMode,
+    (failure, request) => {
+      if (failure === undefined) return done(undefined, request)
+      // The driver reports an error before the server has said in which state it left the transaction.
+      const error = connection.toError(failure)
+      connection.whenReady(() => done(error, request))
+    },
+    shape
+  )
+  connection.client.query(request as unknown as Submittable)
+}
+
 /** A request that runs to its end. Interrupting it destroys the connection, since nothing else would stop the server. */
 export const submit = (
   connection: Connection,
   rowMode: RowMode,
   send: (protocol: Protocol) => void,
-  shape?: Request["described"]
+  shape?: RowShape
 ): Effect.Effect<Request, DsqlStatementError> =>
   Effect.async((resume) => {
-    const request = new Request(
-      send,
-      connection.client,
-      rowMode,
-      (failure, request) => {
-        if (failure === undefined) return resume(Effect.succeed(request))
-        // The driver reports an error before the server has said in which state it left the transaction.
-        const error = connection.toError(failure)
-        connection.whenReady(() => resume(Effect.fail(error)))
-      },
-      shape
+    start(connection, rowMode, send, shape, (error, request) =>
+      resume(error === undefined ? Effect.succeed(request) : Effect.fail(error))
     )
-    connection.client.query(request as unknown as Submittable)
     return Effect.sync(connection.destroy)
   })
 
@@ -100,33 +118,31 @@ const extended = (
   rowMode: RowMode,
   prepare: boolean
 ): Effect.Effect<Request, DsqlStatementError> =>
-  Effect.flatMap(encode(connection, values), (encoded) => {
+  Effect.async((resume) => {
+    const encoded = encode(connection, values)
+    if (Either.isLeft(encoded)) return resume(Effect.fail(encoded.left))
     const { statements } = connection
-    const attempt = Effect.suspend(() => {
+    const attempt = (isFirst: boolean): void => {
       const statement = prepare ? statements.use(text) : undefined
-      return Effect.tap(
-        submit(
-          connection,
-          rowMode,
-          (protocol) => {
-            sendPortal(protocol, connection, { text, values: encoded, statement, portal: "", rows: 0 })
-            protocol.sync()
-          },
-          statement?.shape ?? undefined
-        ),
-        (request) =>
-          Effect.sync(() => {
-            if (statement !== undefined) statement.shape = request.described ?? null
-          })
-      )
-    })
-    return prepare
-      ? Effect.catchIf(attempt, isStale, (error) => {
+      const send = (protocol: Protocol) => {
+        sendPortal(protocol, connection, { text, values: encoded.right, statement, portal: "", rows: 0 })
+        protocol.sync()
+      }
+      start(connection, rowMode, send, statement?.shape ?? undefined, (error, request) => {
+        if (error === undefined) {
+          if (statement !== undefined) statement.shape = request.described ?? null
+          return resume(Effect.succeed(request))
+        }
+        if (statement !== undefined && isStale(error)) {
           statements.forget(text)
           // Refused before it did anything, so it may run again; but inside a transaction block that is lost as a whole.
-          return connection.inTransaction() ? Effect.fail(error) : attempt
-        })
-      : attempt
+          if (isFirst && !connection.inTransaction()) return attempt(false)
+        }
+        resume(Effect.fail(error))
+      })
+    }
+    attempt(true)
+    return Effect.sync(connection.destroy)
   })
 
 export interface StatementOptions {

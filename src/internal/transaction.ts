@@ -5,20 +5,19 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Resolved } from "../Config.js"
 import type { DsqlError } from "../Errors.js"
-import { DsqlCommitOutcomeUnknownError, DsqlLimitError, DsqlTransactionError } from "../Errors.js"
+import { DsqlTransactionError } from "../Errors.js"
 import type { Channel } from "./channel.js"
-import { orDestroy } from "./dial.js"
+import type { Deadlines } from "./deadlines.js"
 import { networkError } from "./driverError.js"
-import { ofCommit, oneByOne, Session, toSqlError, type Turns } from "./session.js"
-import { attempted } from "./transactionMetrics.js"
-
-/** How long BEGIN, COMMIT or ROLLBACK may stay unanswered before its connection is given up. */
-const answerTimeout = Duration.seconds(10)
+import { Session, toSqlError } from "./session.js"
+import { limited, tooOld } from "./transactionAge.js"
+import { begin, commit, rollback } from "./transactionCommands.js"
+import { type Attempted, makeAttempted } from "./transactionMetrics.js"
+import { oneByOne } from "./turns.js"
 
 export interface TransactionOptions {
   readonly name?: string | undefined
@@ -46,6 +45,7 @@ export interface Course {
 export interface Transactions {
   /** The configuration's. */
   readonly retry: Resolved["retry"]
+  readonly attempted: Attempted
   /** The session of this client's transaction that the fiber is in. */
   readonly current: Effect.Effect<Session | undefined>
   /** Runs an effect in a transaction of its own. How that goes is written into `course`. */
@@ -68,95 +68,27 @@ export const transactionsOf = (client: SqlClient.SqlClient): Transactions | unde
 
 export const newCourse = (): Course => ({ late: false, doomed: false, busy: false, lost: false, failure: undefined })
 
-/** BEGIN, COMMIT and ROLLBACK have little to do, so a connection that leaves them without an answer is none. */
-const bounded = (channel: Channel, text: string): Effect.Effect<string, DsqlError> =>
-  channel.run(text).pipe(
-    orDestroy(channel, answerTimeout),
-    Effect.map((results) => results[0]?.command ?? "")
-  )
-
-const commit = (channel: Channel, course: Course): Effect.Effect<void, DsqlError> =>
-  Effect.suspend(() => {
-    // On a connection that is known to be gone nothing is sent, and nothing unknown.
-    const sent = channel.isOpen()
-    return bounded(channel, "COMMIT").pipe(
-      Effect.mapError((error) =>
-        sent && (error._tag === "DsqlConnectionError" || error._tag === "DsqlUnavailableError")
-          ? new DsqlCommitOutcomeUnknownError({ cause: ofCommit(error) })
-          : error
-      ),
-      Effect.tapError((error) => Effect.sync(() => (course.failure ??= error))),
-      Effect.flatMap((command) =>
-        command === "ROLLBACK"
-          ? Effect.fail(new DsqlTransactionError({ reason: "Aborted", cause: course.failure }))
-          : Effect.void
-      )
-    )
-  })
-
-/**
- * What cannot be rolled back is ended by closing its connection; the error that led here stays the one reported. So is what a
- * fiber that nobody waits for still runs a statement in: ROLLBACK would have to wait for that.
- */
-const rollback = (channel: Channel, course: Course): Effect.Effect<void> =>
-  Effect.suspend(() =>
-    course.lost || course.busy
-      ? Effect.sync(channel.destroy)
-      : bounded(channel, "ROLLBACK").pipe(
-          Effect.tapError((error) =>
-            Effect.logWarning("ROLLBACK failed; closing the connection, which ends the transaction", error.message)
-          ),
-          Effect.catchAll(() => Effect.sync(channel.destroy)),
-          Effect.annotateLogs({ package: "effect-dsql", module: "Transaction" }),
-          Effect.asVoid
-        )
-  )
-
-const tooOld = (maxAge: Duration.Duration) => {
-  const message = `transaction given up at the age of ${Duration.format(maxAge)}; the service's limit is 300s`
-  return new DsqlLimitError({ reason: "Age", server: { sqlState: "54000", message } })
-}
-
-/**
- * Runs a body, which is interrupted when it has had its time. Should it be one that cannot be, the statement that it waits for
- * is cut off. What it forks belongs to the caller's fiber, as it would if the limit did not need a fiber of its own.
- */
-const limited = <A, E, R, E2>(
-  body: Effect.Effect<A, E, R>,
-  limit: Duration.Duration,
-  channel: Channel,
-  onLimit: () => E2
-): Effect.Effect<Exit.Exit<A, E | E2>, never, R> =>
-  Effect.transplant((graft) =>
-    Effect.raceWith(Effect.exit(graft(body)), Effect.interruptible(Effect.sleep(limit)), {
-      onSelfDone: (exit, timer) => Effect.zipRight(Fiber.interruptFork(timer), exit),
-      onOtherDone: (slept, running): Effect.Effect<Exit.Exit<A, E | E2>> =>
-        Exit.isSuccess(slept)
-          ? Fiber.interrupt(running).pipe(
-              orDestroy(channel, answerTimeout),
-              Effect.zipRight(Effect.sync(() => Exit.fail(onLimit())))
-            )
-          : Fiber.join(running)
-    })
-  )
-
 /** A value that could not be sent or read has not failed on the server; those errors have a severity. */
 const abortsBlock = (error: DsqlError): boolean => !("server" in error) || error.server?.severity !== undefined
 
-const note = (course: Course, exit: Exit.Exit<unknown, DsqlError>): void => {
+/** Whoever sees a statement's error, the transaction does not forget it. */
+const note = <A>(course: Course, exit: Exit.Exit<A, DsqlError>): Exit.Exit<A, DsqlError> => {
   course.busy = false
-  if (Exit.isSuccess(exit)) return
+  if (Exit.isSuccess(exit)) return exit
   const error = Option.getOrUndefined(Cause.failureOption(exit.cause))
   if (error !== undefined && abortsBlock(error)) course.failure ??= error
   // Without an error of its own it was interrupted, which destroys the connection.
   course.lost ||= error === undefined || error._tag === "DsqlConnectionError"
+  return exit
 }
 
 export const make = (
   reserve: Effect.Effect<Channel, DsqlError, Scope.Scope>,
   spanAttributes: ReadonlyArray<readonly [string, unknown]>,
-  config: Resolved
+  config: Resolved,
+  deadlines: Deadlines
 ): Transactions => {
+  const attempted = makeAttempted()
   const ours = new WeakMap<object, { readonly session: Session; readonly course: Course }>()
   const connection = Effect.map(Effect.serviceOption(SqlClient.TransactionConnection), (found) =>
     Option.isSome(found) ? found.value[0] : undefined
@@ -178,47 +110,42 @@ export const make = (
       return left > 0 ? Effect.timeoutFail(reserve, { duration: left, onTimeout: late }) : Effect.failSync(late)
     })
 
-  /** Notes what happens to statements, whoever sees their errors. */
-  const watching = (turns: Turns, course: Course, expired: () => DsqlError | undefined): Turns => ({
-    ...turns,
-    use: (f) =>
-      turns.use((channel) => {
-        course.busy = true
-        return f(channel).pipe(
-          Effect.mapError((error) => expired() ?? error),
-          Effect.onExit((exit) => Effect.sync(() => note(course, exit)))
-        )
-      })
-  })
-
   const outermost: Transactions["outermost"] = (effect, toError, course, options = {}) => {
     const { beginBy, maxAge = config.retry.maxAge, name = "", readOnly = false } = options
-    const begin = (scope: Scope.Scope) =>
+    const reserveAndBegin = (scope: Scope.Scope) =>
       Scope.extend(beginBy === undefined ? reserve : reserveBy(beginBy, course), scope).pipe(
-        Effect.tap((channel) => bounded(channel, readOnly ? "BEGIN READ ONLY" : "BEGIN")),
+        Effect.tap((channel) => begin(deadlines, channel, readOnly)),
         Effect.tapError((error) => Effect.sync(() => (course.failure = error))),
         Effect.mapError(toError)
       )
     const end = (channel: Channel, exit: Exit.Exit<unknown, unknown>, expired: () => DsqlError | undefined) =>
       Effect.suspend((): Effect.Effect<void, DsqlError> => {
-        if (Exit.isFailure(exit)) return rollback(channel, course)
+        if (Exit.isFailure(exit)) return rollback(deadlines, channel, course)
         const { doomed, failure } = course
         const refusal =
           expired() ?? (doomed ? new DsqlTransactionError({ reason: "NestedFailure", cause: failure }) : undefined)
         return refusal === undefined
-          ? commit(channel, course)
-          : Effect.zipRight(rollback(channel, course), Effect.fail(refusal))
+          ? commit(deadlines, channel, course)
+          : Effect.zipRight(rollback(deadlines, channel, course), Effect.fail(refusal))
       }).pipe(Effect.mapError(toError))
     const run = (scope: Scope.Scope, restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) =>
       Effect.gen(function* () {
-        const channel = yield* restore(begin(scope))
+        const channel = yield* restore(reserveAndBegin(scope))
         const clock = yield* Effect.clock
         const expiry = clock.unsafeCurrentTimeMillis() + Duration.toMillis(maxAge)
         const expired = () => (clock.unsafeCurrentTimeMillis() < expiry ? undefined : tooOld(maxAge))
         let ended = false
         const finished = () => (ended ? new DsqlTransactionError({ reason: "Finished" }) : undefined)
-        const turns = oneByOne(channel, false, () => expired() ?? finished())
-        const session = new Session(watching(turns, course, expired), yield* connection)
+        const turns = oneByOne(channel, false, {
+          refusal: () => expired() ?? finished(),
+          begun: () => void (course.busy = true),
+          ended: (exit) =>
+            note(
+              course,
+              Exit.mapError(exit, (error) => expired() ?? error)
+            )
+        })
+        const session = new Session(turns, yield* connection)
         ours.set(session, { session, course })
         // A statement that nobody waits for is a part of the transaction if it has begun by now, and else refused.
         const settle = Effect.suspend(() => {
@@ -226,7 +153,7 @@ export const make = (
           return turns.settled
         })
         const body = restore(Effect.zipLeft(effect, settle))
-        const exit = yield* limited(body, maxAge, channel, () => toError(tooOld(maxAge))).pipe(
+        const exit = yield* limited(body, maxAge, channel, deadlines, toError).pipe(
           // Out here, so that whoever joins a fiber that the body has forked does not inherit the transaction.
           Effect.provideService(SqlClient.TransactionConnection, [session, 0])
         )
@@ -255,6 +182,7 @@ export const make = (
 
   return {
     retry: config.retry,
+    attempted,
     current: Effect.map(open, (transaction) => transaction?.session),
     outermost,
     nested,

@@ -15,17 +15,28 @@ const add = (metric: Metric.Metric.Counter<number>, name: string, label?: readon
   return Metric.increment(label === undefined ? named : Metric.tagged(named, ...label))
 }
 
-/** An attempt that is over, and what its server or connection has failed with. */
-export const attempted = (name: string, failure: DsqlError | undefined): Effect.Effect<void> => {
-  const attempt = add(attempts, name)
-  if (failure?._tag === "DsqlConflictError") {
-    return Effect.zipRight(attempt, add(conflicts, name, ["reason", failure.reason]))
+/** Counts an attempt that is over, by what its server or connection has failed with. */
+export type Attempted = (name: string, failure: DsqlError | undefined) => Effect.Effect<void>
+
+export const makeAttempted = (): Attempted => {
+  // Making a labelled metric costs more than counting on it.
+  const byName = new Map<string, Effect.Effect<void>>()
+  const attempt = (name: string): Effect.Effect<void> => {
+    const known = byName.get(name) ?? add(attempts, name)
+    byName.set(name, known)
+    return known
   }
-  const unknown = failure?._tag === "DsqlCommitOutcomeUnknownError" || (failure as Lost)?.outcomeUnknown === true
-  return unknown ? Effect.zipRight(attempt, add(unknownOutcomes, name)) : attempt
+  return (name, failure) => {
+    if (failure === undefined) return attempt(name)
+    if (failure._tag === "DsqlConflictError") {
+      return Effect.zipRight(attempt(name), add(conflicts, name, ["reason", failure.reason]))
+    }
+    const unknown = failure._tag === "DsqlCommitOutcomeUnknownError" || (failure as Lost).outcomeUnknown === true
+    return unknown ? Effect.zipRight(attempt(name), add(unknownOutcomes, name)) : attempt(name)
+  }
 }
 
-type Lost = { readonly outcomeUnknown?: boolean | undefined } | undefined
+type Lost = { readonly outcomeUnknown?: boolean | undefined }
 
 export const repeated = (name: string, cause: DsqlError): Effect.Effect<void> =>
   add(retries, name, ["error", cause._tag])

@@ -2,6 +2,7 @@
 import type * as Reactivity from "@effect/experimental/Reactivity"
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import * as Client from "../Client.js"
 import { DsqlConfig, type Resolved } from "../Config.js"
 import type { DsqlError } from "../Errors.js"
@@ -48,7 +49,10 @@ const channelTo = (script: ScriptState, config: Resolved): Channel => {
   }
 }
 
-export const make = (script: ScriptState, config: Resolved): Effect.Effect<PgClient, never, Reactivity.Reactivity> => {
+export const make = (
+  script: ScriptState,
+  config: Resolved
+): Effect.Effect<PgClient, never, Reactivity.Reactivity | Scope.Scope> => {
   const connect = Effect.suspend(() => {
     const [delay, error] = [script.takeDelay("connect"), script.takeFailure("connect")]
     const connected = error === undefined ? Effect.sync(() => channelTo(script, config)) : Effect.fail(error)
