@@ -26,6 +26,7 @@ export {
   type LocalConnection,
   type LocalIdentity
 } from "./LocalCluster.js"
+export { type DropMoment, type FaultOptions, type LocalFault, type LocalFaults, type Step } from "./LocalFaults.js"
 
 /**
  * How the cluster is set up: `port` on 127.0.0.1 (default any free one), `region` (default `us-east-1`), `clusterId`

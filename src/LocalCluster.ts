@@ -11,6 +11,7 @@ import type { Credentials } from "./Auth.js"
 import type { DataOptions } from "./Config.js"
 import type { Action, Cluster, SessionInfo } from "./local/cluster.js"
 import { LocalClusterError } from "./local/errors.js"
+import { faultsOf, type LocalFaults } from "./LocalFaults.js"
 
 /**
  * The local cluster could not be started, or not do what it was told; the message says what to install or change.
@@ -86,10 +87,13 @@ export interface LocalAccess extends Pick<Cluster, "hostaddr" | "port" | "ca" | 
  * @since 0.1.0
  * @category models
  */
-export interface LocalCluster extends Pick<
-  Cluster,
-  "clusterId" | "endpoint" | "region" | "hostaddr" | "port" | "user" | "database" | "ca" | "caFile" | "arn"
-> {
+export interface LocalCluster
+  extends
+    Pick<
+      Cluster,
+      "clusterId" | "endpoint" | "region" | "hostaddr" | "port" | "user" | "database" | "ca" | "caFile" | "arn"
+    >,
+    LocalFaults {
   /** The credentials that the cluster knows. */
   readonly credentials: Credentials
   /** Options for {@link DsqlLayer.layer} that lead here. */
@@ -224,7 +228,7 @@ export interface LocalCluster extends Pick<
   /**
    * Makes the database anew: empty, without the roles and mappings that were added, all settings at their defaults. All
    * connections are dropped; new ones wait until it is done, so that a pool notices nothing but fresh connections.
-   * Identities and the skew of the clock stay. Takes about a tenth of a second. Fails with `ResetFailed`.
+   * Faults that have not struck yet are forgotten; identities and clocks stay. Takes about a tenth of a second. Fails with `ResetFailed`.
    *
    * @example
    * ```ts
@@ -257,6 +261,7 @@ export const fromCluster = (cluster: Cluster): LocalCluster => {
   const { accessKeyId, arn, ca, caFile, clusterId, database, endpoint, hostaddr, port, region, secretAccessKey, user } =
     cluster
   return {
+    ...faultsOf(cluster),
     clusterId,
     endpoint,
     region,

@@ -63,6 +63,7 @@ export {
   type Step
 } from "./testing/script.js"
 export {
+  ageLimitExceeded,
   checkViolation,
   commitOutcomeUnknown,
   conflict,

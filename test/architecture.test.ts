@@ -35,7 +35,7 @@ const partOf = (target: string): Part => {
   if (target.startsWith("src/cli/")) return "cli"
   if (target === "src/Testing.ts" || target.startsWith("src/testing/")) return "Testing"
   if (target === "src/Layer.ts") return "Layer"
-  if (target === "src/Local.ts" || target === "src/LocalCluster.ts") return "Local"
+  if (/^src\/Local\w*\.ts$/.test(target)) return "Local"
   if (target === "src/index.ts") return "index"
   return "client"
 }

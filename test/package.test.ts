@@ -76,7 +76,7 @@ const promised: Record<string, ReadonlyArray<string>> = {
 }
 
 /** Modules of `src` that users cannot import. */
-const closed = ["LocalCluster", "Pool", "index"]
+const closed = ["LocalCluster", "LocalFaults", "Pool", "index"]
 
 const modules = Object.keys(manifest.exports).filter((subpath) => subpath !== "./package.json")
 const specifierOf = (subpath: string): string => `${manifest.name}${subpath.slice(1)}`

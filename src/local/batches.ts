@@ -107,6 +107,8 @@ export interface Wire {
   readonly answer: (answers: ReadonlyArray<Message>) => void
   /** Must be called when there is no backlog any more. */
   readonly flow: () => void
+  /** Closes the connection to the client abruptly, and leaves PostgreSQL to what it does until `hangUp`. */
+  readonly leave: () => Promise<void>
   /** Ends the session abruptly. */
   readonly hangUp: () => void
 }

@@ -1,11 +1,15 @@
+import { Admission } from "./admission.js"
 import { cancelBackend } from "./backend.js"
 import { platformPackage } from "./binaries.js"
 import { makeCertificates } from "./certificates.js"
 import { ConflictConductor } from "./conflicts/conductor.js"
 import { Coordinator } from "./conflicts/coordinator.js"
 import type { SchemaConflicts } from "./conflicts/standing.js"
+import { Texts } from "./conflicts/texts.js"
 import { openDataFolder, writeAuthority } from "./dataFolder.js"
 import { LocalClusterError } from "./errors.js"
+import { FaultConductor, type FaultContext } from "./faults/conductor.js"
+import { Faults } from "./faults/faults.js"
 import { Judge } from "./judging/judge.js"
 import { loadParser } from "./judging/parser.js"
 import { JudgeStage } from "./judging/stage.js"
@@ -14,6 +18,7 @@ import { type Gateway, startGateway } from "./gateway.js"
 import { accountId, Iam, type Identity } from "./iam.js"
 import { iamStatements } from "./iamStatements.js"
 import { randomClusterId, randomIdentity } from "./identity.js"
+import { type LimitOptions, limitsWith } from "./limits.js"
 import { readLogs } from "./logs.js"
 import { requireLocalPackages } from "./packages.js"
 import { runFolder, startPostgres } from "./postgres.js"
@@ -71,6 +76,15 @@ export interface ClusterOptions {
    * now: what PostgreSQL takes, for setting up what the service could not have.
    */
   readonly rules?: "service" | "off" | undefined
+  /** Where a client is stopped; what is not given is as on the service. */
+  readonly limits?: LimitOptions | undefined
+  /**
+   * After how much time of the session clock without connections it is inactive, and must be woken up, in milliseconds. By
+   * default never; the service's times are not published.
+   */
+  readonly idleTime?: number | undefined
+  /** How long that takes. Default 5 seconds; on the service it depends on the size of the cluster. */
+  readonly wakeTime?: number | undefined
   /** The time that tokens are judged by; by default the real one. */
   readonly clock?: Clock | undefined
 }
@@ -104,6 +118,10 @@ export interface Cluster {
   readonly removeIdentity: (accessKeyId: string) => void
   /** The clock of ages, limits and jobs; that of tokens is another. */
   readonly sessionClock: Pick<SessionClock, "now" | "advance">
+  /** Makes it inactive, as when nobody has used it for long: clients are dropped, and the next one wakes it up. */
+  readonly inactivate: () => void
+  /** What is to go wrong, and when. */
+  readonly faults: Faults
   /** Moves the clock that tokens are judged by, and only that. */
   readonly setTokenSkew: (milliseconds: number) => void
   /** Client sockets now open. */
@@ -124,7 +142,7 @@ export interface Cluster {
   readonly resume: () => void
   /**
    * Makes the database anew: empty, with no role but `admin`. All clients are dropped, and new ones wait until it is
-   * done. Identities and the skew of the clock stay. Rejects with `LocalClusterError`.
+   * done. Faults that have not struck yet are forgotten, identities and clocks stay. Rejects with `LocalClusterError`.
    */
   readonly reset: () => Promise<void>
   /**
@@ -147,6 +165,9 @@ const defaultRegion = "us-east-1"
 const hostaddr = "127.0.0.1"
 const database = "postgres"
 const clientTimeout = 30_000
+
+/** Not published. */
+const wakeTime = 5_000
 const lockProbe = 8
 
 /**
@@ -206,6 +227,16 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
     const coordinator =
       options.conflicts === "service" ? new Coordinator(postgres.socketPath, internalUser, database) : undefined
     endings.push(async () => coordinator?.close())
+    const limits = limitsWith(options.limits)
+    const faults = new Faults()
+    const waking = { idleTime: options.idleTime, wakeTime: options.wakeTime ?? wakeTime }
+    const admission = new Admission({ ...limits, ...waking }, sessionClock, faults)
+    const faultContext: FaultContext = {
+      faults,
+      clock: sessionClock,
+      texts: coordinator?.texts ?? new Texts(),
+      transactionAge: limits.transactionAge
+    }
     const session: SessionContext = {
       endpoint,
       region,
@@ -220,11 +251,14 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       database: databaseGate,
       onCancel,
       onLogin: (info, client) => sessions.add({ ...info, since: new Date(sessionClock.now()) }, client),
+      admit: (client) => admission.decide(client),
       makeStages: () => [...(judge === undefined ? [] : [new JudgeStage(judge)]), iamStatements()],
       makeConductor: (processId, wire) =>
-        coordinator === undefined
-          ? undefined
-          : new ConflictConductor(processId, coordinator, options.schemaConflicts ?? "transactions", wire),
+        new FaultConductor(faultContext, wire, (wire) =>
+          coordinator === undefined
+            ? undefined
+            : new ConflictConductor(processId, coordinator, options.schemaConflicts ?? "transactions", wire)
+        ),
       settings: coordinator === undefined ? [] : [["lock_timeout", String(options.lockProbe ?? lockProbe)]]
     }
     const openGateway = (port: number): Promise<Gateway> =>
@@ -266,6 +300,11 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       addIdentity: (identity) => iam.add(identity).grantee,
       removeIdentity: (accessKeyId) => iam.remove(accessKeyId),
       sessionClock,
+      faults,
+      inactivate: () => {
+        admission.inactivate()
+        server.dropConnections()
+      },
       setTokenSkew: (milliseconds) => void (tokenSkew = milliseconds),
       connectionCount: server.connectionCount,
       loginCount: () => sessions.logins,
@@ -275,7 +314,10 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       dropConnection: (wanted) => sessions.drop(({ id }) => id === wanted) > 0,
       pause: () => network.close(),
       resume: () => network.open(),
-      reset: server.reset,
+      reset: async () => {
+        faults.clear()
+        await server.reset()
+      },
       stopServer: server.stop,
       startServer: server.start,
       logs: () => readLogs(folder),

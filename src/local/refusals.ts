@@ -1,3 +1,5 @@
+import { serverWords } from "../core/faults.js"
+import type { ServerError } from "../core/serverError.js"
 import type { ErrorFields } from "./wire.js"
 
 /**
@@ -121,3 +123,14 @@ export const invalidMessageLength: ErrorFields = { code: "08P01", message: "inva
 
 /** PostgreSQL behind the gateway is gone. The text is published for statements; at login it is inferred. */
 export const serverUnavailable: ErrorFields = { code: "XX000", message: "server unavailable" }
+
+const fieldsOf = ({ message, sqlState: code }: ServerError): ErrorFields => ({ code, message })
+
+/** Published. */
+export const tooManyConnections: ErrorFields = fieldsOf(serverWords.TooManyConnections)
+
+/** Published. */
+export const connectRateExceeded: ErrorFields = fieldsOf(serverWords.RateExceeded)
+
+/** The text is published, the code is inferred. */
+export const clusterWaking: ErrorFields = fieldsOf(serverWords.ClusterWaking)

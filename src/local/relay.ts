@@ -24,7 +24,7 @@ export const relay = (
   backend: Socket,
   stages: ReadonlyArray<Stage>,
   gate: Gate,
-  makeConductor?: (wire: Wire) => Conductor | undefined
+  makeConductor?: (wire: Omit<Wire, "leave">) => Conductor | undefined
 ): void => {
   const conductor = makeConductor?.({
     send: (messages) => {
@@ -33,7 +33,10 @@ export const relay = (
     },
     answer: (messages) => writeAll(client, answers.give(messages)),
     flow: () => toBackend(),
-    hangUp: () => client.destroy()
+    hangUp: () => {
+      client.destroy()
+      backend.destroy()
+    }
   })
   const requests = new RequestStream(stages, conductor)
   const answers = new AnswerStream(stages, conductor)

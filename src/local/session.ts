@@ -1,4 +1,5 @@
 import type { TLSSocket } from "node:tls"
+import type { Verdict } from "./admission.js"
 import { connectBackend } from "./backend.js"
 import type { Conductor, MakeStages, Wire } from "./batches.js"
 import type { Gate } from "./gate.js"
@@ -21,9 +22,11 @@ export interface SessionContext extends LoginContext {
   /** Is asked to cancel what another session does, by the body of the request. */
   readonly onCancel: (key: Buffer) => Promise<void>
   readonly onLogin: (info: Omit<SessionInfo, "since">, client: TLSSocket) => void
+  /** Decides who is let in now. */
+  readonly admit: (client: TLSSocket) => Promise<Verdict>
   readonly makeStages: MakeStages
-  /** What decides on conflicts; `undefined` where PostgreSQL does. */
-  readonly makeConductor: (processId: number, wire: Wire) => Conductor | undefined
+  /** What decides on faults and conflicts. */
+  readonly makeConductor: (processId: number, wire: Wire) => Conductor
   /** What every session starts with, whatever its client wants. */
   readonly settings: Parameters
 }
@@ -47,10 +50,15 @@ export const runSession = async (client: TLSSocket, context: SessionContext): Pr
     const refusal = await roleRefusal(context.socketPath, context.internalUser, context.databaseName, user, principal)
     if (refusal !== undefined) return closeWith(client, fatal(refusal))
   }
+  const verdict = await context.admit(client)
+  await context.network.opened()
+  if (verdict._tag === "Dropped") return void client.destroy()
+  if (verdict._tag === "Refused") return closeWith(client, fatal(verdict.error))
   const { socket: backend, answer } = connectBackend(context.socketPath, [...parameters, ...context.settings])
   // PostgreSQL looks every few milliseconds whether its client is still there, also in the middle of a statement
   // (client_connection_check_interval), so closing the socket is enough to end a backend.
-  client.once("close", () => backend.destroy())
+  const endBackend = (): void => void backend.destroy()
+  client.once("close", endBackend)
   if (client.destroyed) backend.destroy()
   const opened = await answer
   await context.network.opened()
@@ -64,8 +72,14 @@ export const runSession = async (client: TLSSocket, context: SessionContext): Pr
       if (client.destroyed) return
       context.onLogin({ id: opened.processId, user, applicationName: outcome.applicationName }, client)
       client.write(opened.greeting)
-      return relay(client, backend, context.makeStages(), context.network, (wire) =>
-        context.makeConductor(opened.processId, wire)
-      )
+      return relay(client, backend, context.makeStages(), context.network, (wire) => {
+        const leave = (): Promise<void> =>
+          new Promise((resolve) => {
+            client.off("close", endBackend)
+            if (client.closed) return resolve()
+            client.once("close", () => resolve()).destroy()
+          })
+        return context.makeConductor(opened.processId, { ...wire, leave })
+      })
   }
 }

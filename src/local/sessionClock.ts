@@ -32,7 +32,7 @@ export class SessionClock {
    * also what is only asked for on the way.
    */
   advance(milliseconds: number): void {
-    if (!(milliseconds >= 0))
+    if (!(milliseconds >= 0 && milliseconds < Infinity))
       throw new RangeError(`The session clock moves ahead only, but was told ${milliseconds} ms.`)
     const target = this.now() + milliseconds
     for (let next = this.#earliest(); next !== undefined && next.time <= target; next = this.#earliest()) {

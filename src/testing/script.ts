@@ -2,6 +2,7 @@
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type { DropMoment, Step } from "../core/faults.js"
 import type { DsqlError } from "../Errors.js"
 
 /**
@@ -46,14 +47,7 @@ export interface AnswerOptions {
   readonly times?: number | undefined
 }
 
-/**
- * What can be made to fail or to take its time: coming to a connection, a statement of the program, and what begins and
- * ends its transactions. A transaction connects once, a statement outside of one each time.
- *
- * @since 0.1.0
- * @category models
- */
-export type Step = "connect" | "BEGIN" | "statement" | "COMMIT" | "ROLLBACK"
+export type { DropMoment, Step } from "../core/faults.js"
 
 /**
  * A statement and its answer, for the layer that is to give it.
@@ -117,15 +111,6 @@ const describe = ({ match }: Answer, left: number): string => {
   const what = typeof match === "string" ? fold(match) : typeof match === "function" ? "(a function)" : String(match)
   return left === Infinity ? what : left === 0 ? `${what} (used up)` : `${what} (${left} times more)`
 }
-
-/**
- * When the connection breaks at a COMMIT: before it is sent, with nothing done; while it is under way; or when it has taken
- * effect and only its answer is lost.
- *
- * @since 0.1.0
- * @category models
- */
-export type DropMoment = "before" | "during" | "after"
 
 const perStep = <A>(): Record<Step, Array<A>> => ({ connect: [], BEGIN: [], statement: [], COMMIT: [], ROLLBACK: [] })
 

@@ -7,6 +7,7 @@ import type {
   DsqlUnavailableError,
   ServerError
 } from "../Errors.js"
+import { ageLimitWords, serverWords } from "../core/faults.js"
 import { DsqlCommitOutcomeUnknownError, DsqlConnectionError, fromServerError } from "../Errors.js"
 
 /** The made-up cluster that everything here belongs to. */
@@ -23,10 +24,7 @@ const peer = { host: endpoint, address: `${endpoint}:5432`, user: "admin" }
 export const serverError = (server: ServerError): DsqlStatementError =>
   fromServerError({ severity: "ERROR", ...server }, peer)
 
-const conflicts = {
-  Data: "change conflicts with another transaction (OC000)",
-  Schema: "schema has been updated by another transaction (OC001)"
-} as const
+const conflicts = { Data: "OC000", Schema: "OC001" } as const
 
 /**
  * A lost conflict: over rows (OC000), or over the schema (OC001). On DSQL the first comes at COMMIT, as a rule.
@@ -35,7 +33,7 @@ const conflicts = {
  * @category errors
  */
 export const conflict = (reason: keyof typeof conflicts = "Data"): DsqlConflictError =>
-  serverError({ sqlState: "40001", message: conflicts[reason] }) as DsqlConflictError
+  serverError(serverWords[conflicts[reason]]) as DsqlConflictError
 
 /**
  * Which constraint was violated; `detail` is what the server adds, `Key (name)=(Ana) already exists.` for instance, and
@@ -114,20 +112,21 @@ export const rowLimitExceeded = (): DsqlLimitError =>
   serverError({ sqlState: "54000", message: "transaction row limit exceeded" }) as DsqlLimitError
 
 /**
+ * A transaction older than the 300 seconds that the service allows: SQLSTATE 54000. The client itself gives one up after
+ * `retry.maxAge`, 290 seconds unless set.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const ageLimitExceeded = (): DsqlLimitError => serverError(ageLimitWords(300, 301)) as DsqlLimitError
+
+/**
  * A passing condition of the service: SQLSTATE XX000. At COMMIT the client makes a `DsqlCommitOutcomeUnknownError` of it.
  *
  * @since 0.1.0
  * @category errors
  */
-export const unavailable = (): DsqlUnavailableError =>
-  serverError({ sqlState: "XX000", message: "server unavailable" }) as DsqlUnavailableError
-
-const refusals = {
-  TooManyConnections: { sqlState: "53300", message: "Unable to accept connection, too many open connections." },
-  RateExceeded: { sqlState: "53400", message: "Unable to accept connection, rate exceeded." },
-  // AWS publishes no SQLSTATE for it.
-  ClusterWaking: { sqlState: "XX000", message: "unable to accept connection, waking up cluster, please retry later" }
-} as const
+export const unavailable = (): DsqlUnavailableError => serverError(serverWords.XX000) as DsqlUnavailableError
 
 /**
  * The cluster lets nobody in: it has too many connections (53300), too many per second (53400), or is waking up.
@@ -135,8 +134,9 @@ const refusals = {
  * @since 0.1.0
  * @category errors
  */
-export const connectionRefused = (reason: keyof typeof refusals = "TooManyConnections"): DsqlConnectionError =>
-  serverError({ severity: "FATAL", ...refusals[reason] }) as DsqlConnectionError
+export const connectionRefused = (
+  reason: "TooManyConnections" | "RateExceeded" | "ClusterWaking" = "TooManyConnections"
+): DsqlConnectionError => serverError({ severity: "FATAL", ...serverWords[reason] }) as DsqlConnectionError
 
 const lost = () => ({
   reason: "Closed" as const,

@@ -39,6 +39,7 @@ beforeAll(async () => {
         database: new Gate(),
         onCancel: async () => {},
         onLogin: () => {},
+        admit: async () => ({ _tag: "Admitted" }),
         makeStages: () => [],
         makeConductor: () => {
           throw new Error("no session gets that far")

@@ -14,6 +14,7 @@ each("DsqlTesting", DsqlTesting, {
       readonly params: ReadonlyArray<unknown>
       readonly scripted: ReadonlyArray<string>
     }>(),
+  ageLimitExceeded: () => expectTypeOf(DsqlTesting.ageLimitExceeded).toEqualTypeOf<() => DsqlErrors.DsqlLimitError>(),
   checkViolation: () =>
     expectTypeOf(DsqlTesting.checkViolation).toEqualTypeOf<
       (violated: DsqlTesting.Violation) => DsqlErrors.DsqlConstraintError
