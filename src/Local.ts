@@ -7,6 +7,7 @@
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import type { SqlClient } from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -40,6 +41,11 @@ export { type DropMoment, type FaultOptions, type LocalFault, type LocalFaults, 
  * `cancel` says what a CancelRequest does: nothing by default, as far as is known of the service, or with `postgres` what
  * PostgreSQL does. Our own client never sends one.
  *
+ * `jobDuration` says how long an asynchronous index build or validation takes by the session clock (default 200 ms; on the
+ * service, users saw 5 to 60 seconds with small tables), and `buildingUniqueIndexes` whether a unique index stands against
+ * duplicates before its job is done: `ignored` by default, as users of the service report, or `enforced`, as a guide of
+ * AWS's has it.
+ *
  * @example
  * ```ts
  * import { DsqlLocal } from "effect-dsql/Local"
@@ -50,14 +56,23 @@ export { type DropMoment, type FaultOptions, type LocalFault, type LocalFaults, 
  * @since 0.1.0
  * @category models
  */
-export interface LocalOptions extends Pick<ClusterOptions, "port" | "region" | "clusterId" | "data" | "cancel"> {}
+export interface LocalOptions extends Pick<
+  ClusterOptions,
+  "port" | "region" | "clusterId" | "data" | "cancel" | "buildingUniqueIndexes"
+> {
+  readonly jobDuration?: Duration.DurationInput | undefined
+}
 
 /** Imported late, so that this module can be loaded without the optional peers. */
 const start = (options: LocalOptions) =>
   Effect.tryPromise({
     try: async () => {
       const { startCluster } = await import("./local/cluster.js")
-      return startCluster(options)
+      const { jobDuration } = options
+      return startCluster({
+        ...options,
+        jobDuration: jobDuration === undefined ? undefined : Duration.toMillis(jobDuration)
+      })
     },
     catch: localError
   })

@@ -288,7 +288,11 @@ export const fromCluster = (cluster: Cluster): LocalCluster => {
     removeIdentity: (accessKeyId) => Effect.sync(() => cluster.removeIdentity(accessKeyId)),
     sessionClock: {
       now: Effect.sync(() => new Date(cluster.sessionClock.now())),
-      advance: (by) => Effect.sync(() => cluster.sessionClock.advance(Duration.toMillis(by)))
+      advance: (by) =>
+        Effect.suspend(() => {
+          cluster.sessionClock.advance(Duration.toMillis(by))
+          return Effect.promise(() => cluster.jobsSettled())
+        })
     },
     setTokenSkew: (skew) => Effect.sync(() => cluster.setTokenSkew(Duration.toMillis(skew))),
     connectionCount: Effect.sync(() => cluster.connectionCount()),

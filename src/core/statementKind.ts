@@ -85,6 +85,8 @@ const isVerb = (token: Token | undefined, verbs: ReadonlySet<string>): boolean =
   token?.kind === "identifier" && verbs.has(wordOf(token))
 
 const kindOfQuery = (tokens: Tokens): StatementKind => {
+  // In the local cluster this stands in the place of a statement that starts a job.
+  if (isWord(tokens[2], "from") && isWord(tokens[3], "_dsql")) return "ddl"
   const outer = topLevel(tokens)
   if (isWord(tokens[0], "with")) {
     const main = outer.find((token) => isVerb(token, writingVerbs) || isVerb(token, readingVerbs))

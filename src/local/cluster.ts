@@ -16,10 +16,13 @@ import { JudgeStage } from "./judging/stage.js"
 import { Gate } from "./gate.js"
 import { type Gateway, startGateway } from "./gateway.js"
 import { accountId, Iam, type Identity } from "./iam.js"
-import { iamStatements } from "./iamStatements.js"
+import { iamCallOf } from "./iamStatements.js"
 import { randomClusterId, randomIdentity } from "./identity.js"
 import { type LimitOptions, limitsWith } from "./limits.js"
+import { JobRunner } from "./jobs/runner.js"
+import { type BuildingUniqueIndexes, jobCallOf } from "./jobs/statements.js"
 import { readLogs } from "./logs.js"
+import { ownStatements } from "./ownStatements.js"
 import { requireLocalPackages } from "./packages.js"
 import { runFolder, startPostgres } from "./postgres.js"
 import { findRunAs } from "./runAs.js"
@@ -31,6 +34,7 @@ import { internalUser, prepareInstallation } from "./template.js"
 
 export type { Action, Identity } from "./iam.js"
 export type { SchemaConflicts } from "./conflicts/standing.js"
+export type { BuildingUniqueIndexes } from "./jobs/statements.js"
 export type { SessionInfo } from "./sessions.js"
 
 /** Milliseconds since the epoch. */
@@ -85,6 +89,16 @@ export interface ClusterOptions {
   readonly idleTime?: number | undefined
   /** How long that takes. Default 5 seconds; on the service it depends on the size of the cluster. */
   readonly wakeTime?: number | undefined
+  /**
+   * How long a job takes by the session clock, in milliseconds: one half it is `submitted`, the other `processing`. Default
+   * 200. On the service, 5 to 60 seconds were seen with small tables.
+   */
+  readonly jobDuration?: number | undefined
+  /**
+   * Whether a unique index stands against duplicates before its job is done. `ignored`, the default: it does not, and the job
+   * fails, which users of the service report. `enforced`: they fail with 23505, which a guide of AWS's says.
+   */
+  readonly buildingUniqueIndexes?: BuildingUniqueIndexes | undefined
   /** The time that tokens are judged by; by default the real one. */
   readonly clock?: Clock | undefined
 }
@@ -122,6 +136,8 @@ export interface Cluster {
   readonly inactivate: () => void
   /** What is to go wrong, and when. */
   readonly faults: Faults
+  /** Resolves when the jobs that are committed have got as far as they are due. */
+  readonly jobsSettled: () => Promise<void>
   /** Moves the clock that tokens are judged by, and only that. */
   readonly setTokenSkew: (milliseconds: number) => void
   /** Client sockets now open. */
@@ -169,6 +185,7 @@ const clientTimeout = 30_000
 /** Not published. */
 const wakeTime = 5_000
 const lockProbe = 8
+const jobDuration = 200
 
 /**
  * Starts a cluster: PostgreSQL behind a gateway that checks TLS and tokens as Aurora DSQL does. Rejects with
@@ -237,6 +254,15 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       texts: coordinator?.texts ?? new Texts(),
       transactionAge: limits.transactionAge
     }
+    const jobs = new JobRunner({
+      socketPath: postgres.socketPath,
+      user: internalUser,
+      database,
+      clock: sessionClock,
+      duration: options.jobDuration ?? jobDuration,
+      onSchemaChange: () => coordinator?.countSchemaChange()
+    })
+    endings.push(() => jobs.close())
     const session: SessionContext = {
       endpoint,
       region,
@@ -252,7 +278,15 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       onCancel,
       onLogin: (info, client) => sessions.add({ ...info, since: new Date(sessionClock.now()) }, client),
       admit: (client) => admission.decide(client),
-      makeStages: () => [...(judge === undefined ? [] : [new JudgeStage(judge)]), iamStatements()],
+      makeStages: () => [
+        ...(judge === undefined ? [] : [new JudgeStage(judge)]),
+        ownStatements(
+          (statement) => iamCallOf(statement) ?? jobCallOf(statement, options.buildingUniqueIndexes ?? "ignored"),
+          (_tag, job) => {
+            if (job !== undefined && job !== "") jobs.register(job)
+          }
+        )
+      ],
       makeConductor: (processId, wire) =>
         new FaultConductor(faultContext, wire, (wire) =>
           coordinator === undefined
@@ -280,8 +314,8 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
     const server = makeServer({ postgres, gateway, openGateway, database: databaseGate })
     endings.push(server.close)
     const { port } = server
-    if (kept?.stored === undefined)
-      await kept?.store({ clusterId, region, port, accessKeyId, secretAccessKey, ...certificates })
+    if (kept?.stored !== undefined) jobs.wake()
+    else await kept?.store({ clusterId, region, port, accessKeyId, secretAccessKey, ...certificates })
 
     let ended: Promise<void> | undefined
     return {
@@ -305,6 +339,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
         admission.inactivate()
         server.dropConnections()
       },
+      jobsSettled: () => jobs.settled(),
       setTokenSkew: (milliseconds) => void (tokenSkew = milliseconds),
       connectionCount: server.connectionCount,
       loginCount: () => sessions.logins,
@@ -319,7 +354,10 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
         await server.reset()
       },
       stopServer: server.stop,
-      startServer: server.start,
+      startServer: async () => {
+        await server.start()
+        jobs.wake()
+      },
       logs: () => readLogs(folder),
       stop: () => (ended ??= end())
     }

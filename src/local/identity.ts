@@ -14,3 +14,6 @@ export const randomIdentity = (): Identity => ({
   accessKeyId: `AKIA${randomText(16).toUpperCase()}`,
   secretAccessKey: randomBytes(30).toString("base64")
 })
+
+/** Shaped as the service's ids of jobs, which are UUIDs in base 32: the last two bits are none of it. */
+export const randomJobId = (): string => randomText(25) + "aeimquy4".charAt(randomInt(8))

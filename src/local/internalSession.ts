@@ -1,3 +1,5 @@
+import type { Socket } from "node:net"
+import { PassThrough } from "node:stream"
 import { connectBackend } from "./backend.js"
 import { readMessage } from "./streams.js"
 import { errorFields, message } from "./wire.js"
@@ -33,34 +35,72 @@ export const withInternalSession = async <A>(
 }
 
 /** A session that lasts until it is closed. Statements must wait for one another. */
+export interface LastingSession extends InternalSession {
+  readonly close: () => void
+}
+
 export const openInternalSession = async (
   socketPath: string,
   user: string,
   database: string
-): Promise<InternalSession & { readonly close: () => void }> => {
-  const { socket, answer } = connectBackend(socketPath, [
+): Promise<LastingSession> => {
+  const socket = await openSocket(socketPath, user, database)
+  const run = (sql: string): Promise<ReadonlyArray<Row>> => {
+    socket.write(message("Q", Buffer.from(`${sql}\0`)))
+    return readRows(sql, () => readMessage(socket, messageLimit))
+  }
+  return { run, close: () => void socket.destroy() }
+}
+
+/** A session that also tells of notifications, as they come. It does not keep the process alive. */
+export const openNotifiedSession = async (
+  socketPath: string,
+  user: string,
+  database: string,
+  onNotification: () => void
+): Promise<LastingSession> => {
+  const socket = await openSocket(socketPath, user, database)
+  socket.unref()
+  const answers = new PassThrough()
+  const pump = async (): Promise<void> => {
+    for (;;) {
+      const next = await readMessage(socket, messageLimit)
+      if (next === undefined) return void answers.end()
+      if (next.type === "A") onNotification()
+      else answers.write(message(next.type, next.body))
+    }
+  }
+  void pump()
+  const run = (sql: string): Promise<ReadonlyArray<Row>> => {
+    socket.write(message("Q", Buffer.from(`${sql}\0`)))
+    return readRows(sql, () => readMessage(answers, messageLimit))
+  }
+  return { run, close: () => void socket.destroy() }
+}
+
+const openSocket = async (socketPath: string, user: string, database: string): Promise<Socket> => {
+  const { answer } = connectBackend(socketPath, [
     ["user", user],
     ["database", database]
   ])
-  const close = (): void => void socket.destroy()
   const opened = await answer
   if (opened._tag === "Refused") throw new Error(opened.error.get("M"))
   if (opened._tag === "Unavailable") throw new Error("PostgreSQL does not answer")
-  const run = async (sql: string): Promise<ReadonlyArray<Row>> => {
-    socket.write(message("Q", Buffer.from(`${sql}\0`)))
-    const rows: Array<Row> = []
-    let failure: string | undefined
-    for (;;) {
-      const next = await readMessage(socket, messageLimit)
-      if (next === undefined) throw new Error("PostgreSQL went away")
-      if (next.type === "D") rows.push(readRow(next.body))
-      if (next.type === "E") failure = errorFields(next.body).get("M") ?? ""
-      if (next.type === "Z") break
-    }
-    if (failure !== undefined) throw new Error(`${failure} (${sql})`)
-    return rows
+  return opened.socket
+}
+
+const readRows = async (sql: string, read: () => ReturnType<typeof readMessage>): Promise<ReadonlyArray<Row>> => {
+  const rows: Array<Row> = []
+  let failure: string | undefined
+  for (;;) {
+    const next = await read()
+    if (next === undefined) throw new Error("PostgreSQL went away")
+    if (next.type === "D") rows.push(readRow(next.body))
+    if (next.type === "E") failure = errorFields(next.body).get("M") ?? ""
+    if (next.type === "Z") break
   }
-  return { run, close }
+  if (failure !== undefined) throw new Error(`${failure} (${sql})`)
+  return rows
 }
 
 const readRow = (body: Buffer): Row => {

@@ -1,12 +1,13 @@
 import { conflictSchema } from "./conflicts/schema.js"
 import { judgingSchema } from "./judging/schema.js"
+import { jobSchema } from "./jobs/schema.js"
 
 /**
  * What the service's database has beside PostgreSQL's catalogs. Every statement is free of empty lines, which would end it
  * in single-user mode. `_dsql` holds what clients need not see; its short names keep rewritten statements short.
  */
 
-/** The SQLSTATE of notices that are meant for the gateway; see `iamStatements.ts`. */
+/** The SQLSTATE of notices that are meant for the gateway; see `ownStatements.ts`. */
 export const gatewayNotice = "DSQL0"
 
 /** Clients never see it, nor the texts in which PostgreSQL mentions it. */
@@ -92,7 +93,8 @@ export const systemSchema: ReadonlyArray<string> = [
   grant,
   revoke,
   ...conflictSchema,
-  ...judgingSchema
+  ...judgingSchema,
+  ...jobSchema
 ]
 
 /** Makes the database of the clients as template1 is. Copying files is the quicker strategy, as nothing is made durable. */

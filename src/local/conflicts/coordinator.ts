@@ -89,12 +89,12 @@ export class Coordinator {
     return ++this.#commits
   }
 
-  /** Whoever made it knows of it. */
-  countSchemaChange(participant: Participant): void {
+  /** Whoever made it knows of it; a job that did is no participant. */
+  countSchemaChange(participant?: Participant): void {
     this.#facts = undefined
     this.#schemaChanges++
     this.countCommit()
-    participant.knowSchema()
+    participant?.knowSchema()
   }
 
   /** What is known of the schema as it is now, if it is known. */
