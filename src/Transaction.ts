@@ -12,7 +12,7 @@ import type * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type * as DsqlConfig from "./Config.js"
 import type { DsqlError } from "./Errors.js"
-import { DsqlTransactionError, DsqlUnsupportedError, isTransient, refine, unwrap } from "./Errors.js"
+import { DsqlTransactionError, DsqlUnsupportedError, refine } from "./Errors.js"
 import * as checks from "./internal/checks.js"
 import * as retry from "./internal/retry.js"
 import { defaults } from "./internal/retryDefaults.js"
@@ -187,24 +187,12 @@ export const retryStatement: {
   <A, E, R>(
     effect: Effect.Effect<A, E, R>,
     options: StatementRetryOptions = {}
-  ): Effect.Effect<A, E | DsqlError, R | SqlClient.SqlClient> => {
-    const { name = "", while: mayRetry = isTransient } = options
-    return Effect.gen(function* () {
+  ): Effect.Effect<A, E | DsqlError, R | SqlClient.SqlClient> =>
+    Effect.gen(function* () {
       const transactions = yield* transactionsOfClient
       const { maxAge: _, ...policy } = yield* checks.retry(options, transactions.retry)
-      const attempt = refine(effect).pipe(
-        Effect.tapBoth({
-          onFailure: (error) => transactions.attempted(name, unwrap(error)),
-          onSuccess: () => transactions.attempted(name, undefined)
-        }),
-        Effect.mapError((error) => {
-          const cause = unwrap(error)
-          return { error, retryFor: cause !== undefined && mayRetry(cause) ? cause : undefined }
-        })
-      )
       return (yield* transactions.current) === undefined
-        ? yield* retry.repeatedly(() => attempt, policy, name)
+        ? yield* retry.statement(transactions, effect, { name: options.name ?? "", policy, while: options.while })
         : yield* Effect.fail(new DsqlTransactionError({ reason: "InsideTransaction" }))
     })
-  }
 )

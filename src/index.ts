@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as DsqlAuth from "./Auth.js"
+export * as DsqlBatch from "./Batch.js"
 export * as DsqlClient from "./Client.js"
 export * as DsqlConfig from "./Config.js"
 export * as DsqlConnection from "./Connection.js"

@@ -10,6 +10,7 @@ import * as login from "./errors/login.js"
 import * as settings from "./errors/settings.js"
 import * as statements from "./errors/statements.js"
 import * as transactions from "./errors/transactions.js"
+import * as work from "./errors/work.js"
 
 /** Every error of the package, under its tag; one that is missing does not compile. */
 const table: { readonly [T in Tag]: Rows<T> } = {
@@ -27,6 +28,7 @@ const table: { readonly [T in Tag]: Rows<T> } = {
   DsqlUnavailableError: statements.unavailable,
   DsqlConstraintError: statements.constraints,
   DsqlQueryError: statements.query,
+  DsqlBatchError: work.batch,
   DsqlLocalError: transactions.local,
   DsqlUnscriptedError: transactions.unscripted
 }

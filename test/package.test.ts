@@ -38,6 +38,7 @@ const optionalPeers = peers.filter(isOptional)
 const promised: Record<string, ReadonlyArray<string>> = {
   ".": [
     "DsqlAuth",
+    "DsqlBatch",
     "DsqlClient",
     "DsqlConfig",
     "DsqlConnection",
@@ -47,6 +48,7 @@ const promised: Record<string, ReadonlyArray<string>> = {
     "DsqlTransaction"
   ],
   "./Auth": ["DsqlCredentials", "DsqlToken"],
+  "./Batch": ["DsqlBatchError", "delete", "insert", "update"],
   "./Client": ["make"],
   "./Config": ["DsqlConfig"],
   "./Connection": ["DsqlConnection"],

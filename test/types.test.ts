@@ -12,6 +12,7 @@ import { Config, Context, Effect, type Either, Layer, type Option, Redacted, typ
 import * as Package from "effect-dsql"
 import {
   DsqlAuth,
+  DsqlBatch,
   DsqlClient,
   DsqlConfig,
   DsqlConnection,
@@ -36,6 +37,7 @@ const credentials: DsqlAuth.Credentials = { accessKeyId: "AKIDEXAMPLE", secretAc
 const host = "abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws"
 each("the package", Package, {
   DsqlAuth: () => expectTypeOf(Package.DsqlAuth).toEqualTypeOf<typeof DsqlAuth>(),
+  DsqlBatch: () => expectTypeOf(Package.DsqlBatch).toEqualTypeOf<typeof DsqlBatch>(),
   DsqlClient: () => expectTypeOf(Package.DsqlClient).toEqualTypeOf<typeof DsqlClient>(),
   DsqlConfig: () => expectTypeOf(Package.DsqlConfig).toEqualTypeOf<typeof DsqlConfig>(),
   DsqlConnection: () => expectTypeOf(Package.DsqlConnection).toEqualTypeOf<typeof DsqlConnection>(),

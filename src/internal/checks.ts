@@ -10,7 +10,8 @@ import { version } from "./version.js"
 
 type Failure = DsqlConfigError | DsqlRegionError
 
-const invalid = (option: string, detail: string) => new DsqlConfigError({ reason: "InvalidOption", option, detail })
+export const invalid = (option: string, detail: string) =>
+  new DsqlConfigError({ reason: "InvalidOption", option, detail })
 
 export const missingHost = (option: string) =>
   new DsqlConfigError({
@@ -65,6 +66,13 @@ export const part = (option: string, value: number, most: number): Either.Either
   value >= 0 && value <= most
     ? Either.right(value)
     : Either.left(invalid(option, `must be a number from 0 to ${most}, not ${value}`))
+
+/** Names of columns, one at least. */
+export const columns = (
+  option: string,
+  names: ReadonlyArray<string>
+): Either.Either<ReadonlyArray<string>, DsqlConfigError> =>
+  names.length > 0 ? Either.right(names) : Either.left(invalid(option, "must name at least one column"))
 
 /** Start-up parameters end with a NUL, so one inside of a value would begin a parameter of its own. */
 export const text = (option: string, value: string): Either.Either<string, DsqlConfigError> => {

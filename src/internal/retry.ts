@@ -11,7 +11,7 @@ import * as ScheduleInterval from "effect/ScheduleInterval"
 import type { Resolved } from "../Config.js"
 import { backoff } from "../core/backoff.js"
 import type { DsqlError } from "../Errors.js"
-import { DsqlConflictError, isTransient, unwrap } from "../Errors.js"
+import { DsqlConflictError, isTransient, refine, unwrap } from "../Errors.js"
 import { toSqlError } from "./session.js"
 import { type Course, newCourse, type Transactions, type TransactionOptions } from "./transaction.js"
 import { repeated } from "./transactionMetrics.js"
@@ -117,6 +117,40 @@ const settle = <E, A, R>(
       Option.match({ onNone: () => Effect.fail({ error, retryFor: unwrap(error) }), onSome: Effect.succeed })
     )
   )
+
+/** What may have taken effect though it failed. */
+export const isInDoubt = (cause: DsqlError | undefined): boolean =>
+  cause?._tag === "DsqlCommitOutcomeUnknownError" ||
+  ((cause?._tag === "DsqlConnectionError" || cause?._tag === "DsqlUnavailableError") && cause.outcomeUnknown === true)
+
+export interface StatementOptions<A, R> {
+  readonly name: string
+  readonly policy: Policy
+  readonly while?: ((error: DsqlError) => boolean) | undefined
+  readonly verify?: Effect.Effect<Option.Option<A>, unknown, R> | undefined
+}
+
+/** Runs a single statement, which commits by itself, until it has come to an end that is worth telling. */
+export const statement = <A, E, R, B = never, R2 = never>(
+  transactions: Transactions,
+  effect: Effect.Effect<A, E, R>,
+  { name, policy, verify, while: mayRetry = isTransient }: StatementOptions<B, R2>
+): Effect.Effect<A | B, E | DsqlError, R | R2> => {
+  const attempt = (lastStart: number) =>
+    refine(effect).pipe(
+      Effect.tapBoth({
+        onFailure: (error) => transactions.attempted(name, unwrap(error)),
+        onSuccess: () => transactions.attempted(name, undefined)
+      }),
+      Effect.catchAll((error): Effect.Effect<B, Failed<E | DsqlError>, R2> => {
+        const cause = unwrap(error)
+        return verify !== undefined && isInDoubt(cause)
+          ? settle(error, verify, policy, lastStart)
+          : Effect.fail({ error, retryFor: cause !== undefined && mayRetry(cause) ? cause : undefined })
+      })
+    )
+  return repeatedly(attempt, policy, name)
+}
 
 export interface Options<A, R> extends TransactionOptions {
   readonly policy: Policy

@@ -1,0 +1,54 @@
+import type { SqlClient } from "@effect/sql/SqlClient"
+import type { Statement } from "@effect/sql/Statement"
+import { expectTypeOf } from "@effect/vitest"
+import { Context, Effect, Stream } from "effect"
+import { DsqlBatch, type DsqlErrors } from "effect-dsql"
+import { each, type Facts, Vault, VaultError } from "./support.js"
+
+class Journal extends Context.Tag("Journal")<Journal, object>() {}
+
+type BatchFailure = DsqlBatch.DsqlBatchError | DsqlErrors.DsqlError
+const rows: Stream.Stream<{ readonly id: number }, VaultError, Vault> = Stream.fromEffect(
+  Effect.flatMap(Vault, () => Effect.fail(new VaultError()))
+)
+const set = {} as Statement<unknown>
+
+each("DsqlBatch", DsqlBatch, {
+  DsqlBatchError: () =>
+    expectTypeOf<Facts<DsqlBatch.DsqlBatchError>>().toEqualTypeOf<{
+      readonly _tag: "DsqlBatchError"
+      readonly reason: "Failed" | "OutcomeUnknown" | "Columns"
+      readonly table: string
+      readonly from: number
+      readonly to: number
+      readonly last: unknown
+      readonly column?: string | undefined
+    }>(),
+  insert: () => {
+    expectTypeOf(rows.pipe(DsqlBatch.insert({ table: "owner" }))).toEqualTypeOf<
+      Effect.Effect<DsqlBatch.Progress<{ readonly id: number }>, VaultError | BatchFailure, Vault | SqlClient>
+    >()
+    const keep = ({ last }: DsqlBatch.Progress<{ readonly id: number }>) =>
+      Effect.flatMap(Journal, () => (last?.id === 7 ? Effect.fail("kept" as const) : Effect.void))
+    expectTypeOf(rows.pipe(DsqlBatch.insert({ table: "owner", onProgress: keep }))).toEqualTypeOf<
+      Effect.Effect<
+        DsqlBatch.Progress<{ readonly id: number }>,
+        "kept" | VaultError | BatchFailure,
+        Vault | Journal | SqlClient
+      >
+    >()
+    // @ts-expect-error rows are objects
+    void Stream.make(1).pipe(DsqlBatch.insert({ table: "owner" }))
+  },
+  update: () => {
+    expectTypeOf(DsqlBatch.update({ table: "owner", key: ["id"], set })).toEqualTypeOf<
+      Effect.Effect<DsqlBatch.Progress<DsqlBatch.Key>, BatchFailure, SqlClient>
+    >()
+    // @ts-expect-error a range is one of keys
+    void DsqlBatch.update({ table: "owner", set })
+  },
+  delete: () =>
+    expectTypeOf(DsqlBatch.delete({ table: "owner", key: ["id"], onProgress: () => Journal })).toEqualTypeOf<
+      Effect.Effect<DsqlBatch.Progress<DsqlBatch.Key>, BatchFailure, Journal | SqlClient>
+    >()
+})
