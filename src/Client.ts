@@ -20,8 +20,8 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { DsqlConfig, type Resolved } from "./Config.js"
 import { DsqlConnection } from "./Connection.js"
-import { type DsqlError, DsqlTransactionError, DsqlUnsupportedError } from "./Errors.js"
-import { type Channel, channelOf } from "./internal/channel.js"
+import { DsqlTransactionError, DsqlUnsupportedError } from "./Errors.js"
+import { channelOf, type Channels } from "./internal/channel.js"
 import { json } from "./internal/compiler.js"
 import * as Deadlines from "./internal/deadlines.js"
 import * as Retry from "./internal/retry.js"
@@ -52,12 +52,6 @@ const pgConfigOf = (config: Resolved): PgClient.PgClientConfig => ({
 })
 
 /** @internal */
-export interface Channels {
-  readonly use: <A>(f: (channel: Channel) => Effect.Effect<A, DsqlError>) => Effect.Effect<A, DsqlError>
-  readonly reserve: Effect.Effect<Channel, DsqlError, Scope.Scope>
-}
-
-/** @internal */
 export const makeOver = (
   connections: Channels
 ): Effect.Effect<PgClient.PgClient, never, DsqlConfig | Reactivity.Reactivity | Scope.Scope> =>
@@ -68,7 +62,7 @@ export const makeOver = (
     const { compiler, spanAttributes, transformRows } = statementSettings(config)
 
     const pooled = new Session({ use: (f) => connections.use(f), streams: connections.reserve, autocommit: true })
-    const transactions = Transaction.make(connections.reserve, spanAttributes, config, yield* Deadlines.make)
+    const transactions = Transaction.make(connections.use, spanAttributes, config, yield* Deadlines.make)
     const acquirer: SqlConnection.Connection.Acquirer = Effect.map(transactions.current, (session) => session ?? pooled)
     // Whoever keeps the connection longer than its scope must not work on what others have by then.
     const reserve: SqlConnection.Connection.Acquirer = Effect.gen(function* () {
@@ -125,7 +119,10 @@ export const make: Effect.Effect<
   never,
   DsqlConfig | DsqlConnection | Reactivity.Reactivity | Scope.Scope
 > = Effect.flatMap(DsqlConnection, ({ reserve, use }) =>
-  makeOver({ use: (f) => use((connection) => f(channelOf(connection))), reserve: Effect.map(reserve, channelOf) })
+  makeOver({
+    use: (f, by) => use((connection) => f(channelOf(connection)), by),
+    reserve: Effect.map(reserve, channelOf)
+  })
 )
 
 /**

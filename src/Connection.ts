@@ -25,7 +25,8 @@ export type { Connection } from "./internal/dial.js"
 
 /**
  * Where connections come from. `use` lends one for the time of an effect, `reserve` until the scope closes. An idle one is
- * lent in one synchronous step; otherwise the caller waits, in order, for at most `pool.acquireTimeout`.
+ * lent in one synchronous step; otherwise the caller waits, in order, for at most `pool.acquireTimeout`, and until `by`, in
+ * milliseconds since the epoch, at the latest.
  *
  * @since 0.1.0
  * @category tags
@@ -34,7 +35,8 @@ export class DsqlConnection extends Context.Tag("effect-dsql/DsqlConnection")<
   DsqlConnection,
   {
     readonly use: <A, E, R>(
-      f: (connection: Connection) => Effect.Effect<A, E, R>
+      f: (connection: Connection) => Effect.Effect<A, E, R>,
+      by?: number
     ) => Effect.Effect<A, E | DsqlConnectError, R>
     readonly reserve: Effect.Effect<Connection, DsqlConnectError, Scope.Scope>
   }

@@ -11,6 +11,7 @@ import * as FiberSet from "effect/FiberSet"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Deadlines from "./internal/deadlines.js"
 import { type Restore, Waiter } from "./internal/waiter.js"
 
 /** All times are in milliseconds. */
@@ -41,8 +42,8 @@ export interface Options<A, E> {
 }
 
 export interface Pool<A, E> {
-  /** Lends one for the time of an effect. */
-  readonly use: <B, E2, R>(f: (item: A) => Effect.Effect<B, E2, R>) => Effect.Effect<B, E | E2, R>
+  /** Lends one for the time of an effect. Whoever waits does so until `by` at the latest, by the clock. */
+  readonly use: <B, E2, R>(f: (item: A) => Effect.Effect<B, E2, R>, by?: number) => Effect.Effect<B, E | E2, R>
   /** Lends one until the scope closes. */
   readonly reserve: Effect.Effect<A, E, Scope.Scope>
   /** Opens those that are kept, together and at least one; fails when one of them cannot be opened. */
@@ -56,8 +57,12 @@ interface Slot<A> {
 }
 
 class Caller<A, E> extends Waiter<Slot<A>, E> {
-  constructor(readonly deadline: number) {
-    super()
+  /** What still is to come at a time is called off when the caller is served. */
+  callOff = (): void => {}
+
+  override serve(outcome: Exit.Exit<Slot<A>, E>): void {
+    this.callOff()
+    super.serve(outcome)
   }
 }
 
@@ -81,11 +86,10 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
   Effect.gen(function* () {
     const { close, isUsable, onAcquireTimeout, onClosed, open, reset } = options
     const { acquireTimeout, idleTimeout, lifetimeJitter, max, maxLifetime, min } = options
-    const clock = yield* Effect.clock
-    const now = () => clock.unsafeCurrentTimeMillis()
+    const deadlines = yield* Deadlines.make
+    const { now } = deadlines
     // Dials belong to the pool, not to the fiber that happened to need one.
     const run = yield* FiberSet.makeRuntime()
-    const someoneWaits = yield* Effect.makeLatch(false)
 
     const slots = new Set<Slot<A>>()
     const idle: Array<Slot<A>> = []
@@ -201,11 +205,8 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       }
     }
 
-    const abandon = (caller: Caller<A, E>, served: Exit.Exit<Slot<A>, E> | undefined) => {
-      if (served !== undefined) {
-        if (Exit.isSuccess(served)) giveBack(served.value)
-        return
-      }
+    const leaveLine = (caller: Caller<A, E>) => {
+      caller.callOff()
       waiters.splice(waiters.indexOf(caller), 1)
       trimDials()
     }
@@ -213,7 +214,8 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     /** To be run where nothing can be interrupted; the wait can be. */
     const checkout = <B, E2, R>(
       restore: Restore,
-      lend: (slot: Slot<A>) => Effect.Effect<B, E2, R>
+      lend: (slot: Slot<A>) => Effect.Effect<B, E2, R>,
+      by = Infinity
     ): Effect.Effect<B, E | E2, R> => {
       if (closed) {
         return Effect.fail(onClosed())
@@ -223,30 +225,19 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       if (slot !== undefined) {
         return lend(slot)
       }
-      const caller = new Caller<A, E>(now() + acquireTimeout)
+      const caller = new Caller<A, E>()
+      caller.callOff = deadlines.after(Math.min(acquireTimeout, by - now()), () => {
+        leaveLine(caller)
+        caller.serve(Exit.fail(onAcquireTimeout()))
+      })
       waiters.push(caller)
       dialForWaiters()
-      someoneWaits.unsafeOpen()
-      return Effect.flatMap(
-        caller.wait(restore, (served) => abandon(caller, served)),
-        lend
-      )
-    }
-
-    /** Those who wait are in order of their deadlines, so one timer for the first is enough for all. */
-    const expireWaiters = Effect.suspend(() => {
-      const first = waiters[0]
-      if (first === undefined) {
-        someoneWaits.unsafeClose()
-        return someoneWaits.await
-      }
-      return Effect.map(Effect.sleep(Math.max(1, first.deadline - now())), () => {
-        while (waiters[0] !== undefined && waiters[0].deadline <= now()) {
-          waiters.shift()!.serve(Exit.fail(onAcquireTimeout()))
-        }
-        trimDials()
+      const served = caller.wait(restore, (served) => {
+        if (served === undefined) leaveLine(caller)
+        else if (Exit.isSuccess(served)) giveBack(served.value)
       })
-    })
+      return Effect.flatMap(served, lend)
+    }
 
     // Checkout never hands out what has expired; the sweep frees what nobody asks for, and replaces what is kept.
     const sweep = Effect.sync(() => {
@@ -265,7 +256,6 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     const sweepEvery = Math.min(30_000, idleTimeout / 2, maxLifetime / 2)
 
     // Interruptible also where the pool is built in a region that is not, or its scope could never close.
-    yield* Effect.forkScoped(Effect.interruptible(Effect.forever(expireWaiters)))
     yield* Effect.forkScoped(Effect.interruptible(Effect.schedule(sweep, Schedule.spaced(sweepEvery))))
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
@@ -287,13 +277,16 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     )
 
     return {
-      use: (f) =>
+      use: (f, by) =>
         Effect.uninterruptibleMask((restore) =>
-          checkout(restore, (slot) =>
-            Effect.flatMap(Effect.exit(restore(Effect.suspend(() => f(slot.item)))), (exit) => {
-              giveBack(slot)
-              return exit
-            })
+          checkout(
+            restore,
+            (slot) =>
+              Effect.flatMap(Effect.exit(restore(Effect.suspend(() => f(slot.item)))), (exit) => {
+                giveBack(slot)
+                return exit
+              }),
+            by
           )
         ),
       reserve,

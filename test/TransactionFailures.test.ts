@@ -315,8 +315,12 @@ const clientOf = (options: DsqlConfig.Options) => {
   const connections = Layer.effect(
     DsqlConnection.DsqlConnection,
     Effect.map(DsqlConnection.DsqlConnection, ({ reserve, use }) => ({
-      use,
-      reserve: Effect.tap(reserve, (connection) => Effect.sync(() => lent.push(connection)))
+      reserve,
+      use: (f, by) =>
+        use((connection) => {
+          lent.push(connection)
+          return f(connection)
+        }, by)
     }))
   ).pipe(Layer.provide(DsqlConnection.layer))
   const client = DsqlClient.layer.pipe(

@@ -1,5 +1,6 @@
 /** What statements and transactions need from a connection; a test double needs no more. */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
 import type { DsqlError } from "../Errors.js"
 import { type Cursor, openAlone, openInTransaction } from "./cursor.js"
@@ -22,6 +23,16 @@ export interface Channel {
   /** Asked before a COMMIT, which can only have taken effect if it was sent. */
   readonly isOpen: () => boolean
   readonly destroy: () => void
+}
+
+/** Where channels come from. */
+export interface Channels {
+  /** Waits until `by` at the latest, by the clock. */
+  readonly use: <A, E, R>(
+    f: (channel: Channel) => Effect.Effect<A, E, R>,
+    by?: number
+  ) => Effect.Effect<A, E | DsqlError, R>
+  readonly reserve: Effect.Effect<Channel, DsqlError, Scope.Scope>
 }
 
 export const channelOf = (connection: Connection): Channel => ({

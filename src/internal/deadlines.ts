@@ -11,6 +11,8 @@ interface Deadline {
 }
 
 export interface Deadlines {
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
   /** Calls back when so many milliseconds have passed; what it gives calls that off. */
   readonly after: (milliseconds: number, onTime: () => void) => () => void
 }
@@ -36,8 +38,7 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
     })
   const earliest = (): number => {
     let at = Infinity
-    for (const [length, deadlines] of byLength) {
-      const [first] = deadlines
+    for (const [length, [first]] of byLength) {
       if (first === undefined) byLength.delete(length)
       else at = Math.min(at, first.at)
     }
@@ -54,6 +55,7 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
   yield* Effect.forkScoped(Effect.interruptible(Effect.forever(look)))
 
   return {
+    now,
     after: (milliseconds, onTime) => {
       const deadline = { at: now() + milliseconds, onTime }
       let deadlines = byLength.get(milliseconds)
@@ -63,7 +65,11 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
         nextLook = deadline.at
         changed.unsafeOpen()
       }
-      return () => void byLength.get(milliseconds)?.delete(deadline)
+      return () => {
+        const deadlines = byLength.get(milliseconds)
+        deadlines?.delete(deadline)
+        if (deadlines?.size === 0) byLength.delete(milliseconds)
+      }
     }
   }
 })

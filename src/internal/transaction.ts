@@ -6,11 +6,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
 import type { Resolved } from "../Config.js"
 import type { DsqlError } from "../Errors.js"
 import { DsqlTransactionError } from "../Errors.js"
-import type { Channel } from "./channel.js"
+import type { Channel, Channels } from "./channel.js"
 import type { Deadlines } from "./deadlines.js"
 import { networkError } from "./driverError.js"
 import { Session, toSqlError } from "./session.js"
@@ -18,6 +18,7 @@ import { limited, tooOld } from "./transactionAge.js"
 import { begin, commit, rollback } from "./transactionCommands.js"
 import { type Attempted, makeAttempted } from "./transactionMetrics.js"
 import { oneByOne } from "./turns.js"
+import type { Restore } from "./waiter.js"
 
 export interface TransactionOptions {
   readonly name?: string | undefined
@@ -83,12 +84,17 @@ const note = <A>(course: Course, exit: Exit.Exit<A, DsqlError>): Exit.Exit<A, Ds
 }
 
 export const make = (
-  reserve: Effect.Effect<Channel, DsqlError, Scope.Scope>,
+  use: Channels["use"],
   spanAttributes: ReadonlyArray<readonly [string, unknown]>,
   config: Resolved,
   deadlines: Deadlines
 ): Transactions => {
   const attempted = makeAttempted()
+  const span: Tracer.SpanOptions = {
+    kind: "client",
+    captureStackTrace: false,
+    attributes: Object.fromEntries(spanAttributes)
+  }
   const ours = new WeakMap<object, { readonly session: Session; readonly course: Course }>()
   const connection = Effect.map(Effect.serviceOption(SqlClient.TransactionConnection), (found) =>
     Option.isSome(found) ? found.value[0] : undefined
@@ -100,74 +106,96 @@ export const make = (
     return at === undefined ? undefined : ours.get(at)
   })
 
-  const reserveBy = (deadline: number, course: Course) =>
-    Effect.clockWith((clock) => {
-      const late = () => {
-        course.late = true
-        return networkError(config, "AcquireTimeout")
-      }
-      const left = deadline - clock.unsafeCurrentTimeMillis()
-      return left > 0 ? Effect.timeoutFail(reserve, { duration: left, onTimeout: late }) : Effect.failSync(late)
+  /** Decides between COMMIT and ROLLBACK. */
+  const end = (
+    channel: Channel,
+    course: Course,
+    exit: Exit.Exit<unknown, unknown>,
+    expired: () => DsqlError | undefined
+  ): Effect.Effect<void, DsqlError> => {
+    if (Exit.isFailure(exit)) return rollback(deadlines, channel, course)
+    const { doomed, failure } = course
+    const refusal =
+      expired() ?? (doomed ? new DsqlTransactionError({ reason: "NestedFailure", cause: failure }) : undefined)
+    return refusal === undefined
+      ? commit(deadlines, channel, course)
+      : Effect.zipRight(rollback(deadlines, channel, course), Effect.fail(refusal))
+  }
+
+  /** Runs an effect on a connection that has begun a transaction, and ends that. */
+  const within = <A, E, R, E2>(
+    effect: Effect.Effect<A, E, R>,
+    channel: Channel,
+    course: Course,
+    maxAge: Duration.Duration,
+    toError: (error: DsqlError) => E2,
+    now: () => number,
+    restore: Restore
+  ): Effect.Effect<A, E | E2, R> =>
+    Effect.flatMap(connection, (enclosing) => {
+      const expiry = now() + Duration.toMillis(maxAge)
+      const expired = () => (now() < expiry ? undefined : tooOld(maxAge))
+      let ended = false
+      const finished = () => (ended ? new DsqlTransactionError({ reason: "Finished" }) : undefined)
+      const turns = oneByOne(channel, false, {
+        refusal: () => expired() ?? finished(),
+        begun: () => void (course.busy = true),
+        ended: (exit) =>
+          note(
+            course,
+            Exit.mapError(exit, (error) => expired() ?? error)
+          )
+      })
+      const session = new Session(turns, enclosing)
+      ours.set(session, { session, course })
+      // A statement that nobody waits for is a part of the transaction if it has begun by now, and else refused.
+      const settle = Effect.suspend(() => {
+        ended = true
+        return turns.settled
+      })
+      const body = restore(Effect.zipLeft(effect, settle))
+      return limited(body, maxAge, channel, deadlines, toError).pipe(
+        // Out here, so that whoever joins a fiber that the body has forked does not inherit the transaction.
+        Effect.provideService(SqlClient.TransactionConnection, [session, 0]),
+        Effect.flatMap((exit) => {
+          ended = true
+          return Effect.matchEffect(end(channel, course, exit, expired), {
+            onFailure: (error) => Effect.fail(toError(error)),
+            onSuccess: () => exit
+          })
+        })
+      )
     })
 
   const outermost: Transactions["outermost"] = (effect, toError, course, options = {}) => {
-    const { beginBy, maxAge = config.retry.maxAge, name = "", readOnly = false } = options
-    const reserveAndBegin = (scope: Scope.Scope) =>
-      Scope.extend(beginBy === undefined ? reserve : reserveBy(beginBy, course), scope).pipe(
-        Effect.tap((channel) => begin(deadlines, channel, readOnly)),
-        Effect.tapError((error) => Effect.sync(() => (course.failure = error))),
-        Effect.mapError(toError)
+    const { beginBy = Infinity, maxAge = config.retry.maxAge, name = "", readOnly = false } = options
+    const failed = (error: DsqlError) => {
+      course.failure = error
+      return Effect.fail(toError(error))
+    }
+    const onChannel = (channel: Channel, now: () => number) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.matchEffect(restore(begin(deadlines, channel, readOnly)), {
+          onFailure: failed,
+          onSuccess: () => within(effect, channel, course, maxAge, toError, now, restore)
+        })
       )
-    const end = (channel: Channel, exit: Exit.Exit<unknown, unknown>, expired: () => DsqlError | undefined) =>
-      Effect.suspend((): Effect.Effect<void, DsqlError> => {
-        if (Exit.isFailure(exit)) return rollback(deadlines, channel, course)
-        const { doomed, failure } = course
-        const refusal =
-          expired() ?? (doomed ? new DsqlTransactionError({ reason: "NestedFailure", cause: failure }) : undefined)
-        return refusal === undefined
-          ? commit(deadlines, channel, course)
-          : Effect.zipRight(rollback(deadlines, channel, course), Effect.fail(refusal))
-      }).pipe(Effect.mapError(toError))
-    const run = (scope: Scope.Scope, restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) =>
-      Effect.gen(function* () {
-        const channel = yield* restore(reserveAndBegin(scope))
-        const clock = yield* Effect.clock
-        const expiry = clock.unsafeCurrentTimeMillis() + Duration.toMillis(maxAge)
-        const expired = () => (clock.unsafeCurrentTimeMillis() < expiry ? undefined : tooOld(maxAge))
-        let ended = false
-        const finished = () => (ended ? new DsqlTransactionError({ reason: "Finished" }) : undefined)
-        const turns = oneByOne(channel, false, {
-          refusal: () => expired() ?? finished(),
-          begun: () => void (course.busy = true),
-          ended: (exit) =>
-            note(
-              course,
-              Exit.mapError(exit, (error) => expired() ?? error)
-            )
-        })
-        const session = new Session(turns, yield* connection)
-        ours.set(session, { session, course })
-        // A statement that nobody waits for is a part of the transaction if it has begun by now, and else refused.
-        const settle = Effect.suspend(() => {
-          ended = true
-          return turns.settled
-        })
-        const body = restore(Effect.zipLeft(effect, settle))
-        const exit = yield* limited(body, maxAge, channel, deadlines, toError).pipe(
-          // Out here, so that whoever joins a fiber that the body has forked does not inherit the transaction.
-          Effect.provideService(SqlClient.TransactionConnection, [session, 0])
-        )
-        ended = true
-        yield* end(channel, exit, expired)
-        return yield* exit
+    return Effect.clockWith((clock) => {
+      const now = () => clock.unsafeCurrentTimeMillis()
+      const isLate = () => now() >= beginBy
+      const exit = isLate()
+        ? Effect.fail(networkError(config, "AcquireTimeout"))
+        : use((channel) => Effect.exit(onChannel(channel, now)), beginBy)
+      return Effect.matchEffect(exit, {
+        onFailure: (error) => {
+          course.late = error._tag === "DsqlConnectionError" && error.reason === "AcquireTimeout" && isLate()
+          return failed(error)
+        },
+        onSuccess: (exit) => exit
       })
-    return Effect.uninterruptibleMask((restore) => Effect.scopedWith((scope) => run(scope, restore))).pipe(
+    }).pipe(
       Effect.ensuring(Effect.suspend(() => (course.late ? Effect.void : attempted(name, course.failure)))),
-      Effect.withSpan("sql.transaction", {
-        kind: "client",
-        captureStackTrace: false,
-        attributes: Object.fromEntries(spanAttributes)
-      })
+      Effect.withSpan("sql.transaction", span)
     )
   }
 

@@ -1,13 +1,15 @@
 /** The real client over scripted connections: only where answers come from is different. */
 import type * as Reactivity from "@effect/experimental/Reactivity"
 import type { PgClient } from "@effect/sql-pg/PgClient"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Client from "../Client.js"
 import { DsqlConfig, type Resolved } from "../Config.js"
 import type { DsqlError } from "../Errors.js"
-import type { Channel } from "../internal/channel.js"
+import type { Channel, Channels } from "../internal/channel.js"
 import type { Cursor } from "../internal/cursor.js"
+import { networkError } from "../internal/driverError.js"
 import type { Result } from "../internal/request.js"
 import { ScriptedConnection } from "./connection.js"
 import type { ScriptState } from "./script.js"
@@ -58,7 +60,10 @@ export const make = (
     const connected = error === undefined ? Effect.sync(() => channelTo(script, config)) : Effect.fail(error)
     return delay === undefined ? connected : Effect.delay(connected, delay)
   })
-  return Client.makeOver({ use: (f) => Effect.flatMap(connect, f), reserve: connect }).pipe(
-    Effect.provideService(DsqlConfig, config)
-  )
+  const connectBy = (by: number) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.timeoutFail(connect, { duration: by - now, onTimeout: () => networkError(config, "AcquireTimeout") })
+    )
+  const use: Channels["use"] = (f, by = Infinity) => Effect.flatMap(Number.isFinite(by) ? connectBy(by) : connect, f)
+  return Client.makeOver({ use, reserve: connect }).pipe(Effect.provideService(DsqlConfig, config))
 }
