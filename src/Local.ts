@@ -30,6 +30,34 @@ export {
 export { type DropMoment, type FaultOptions, type LocalFault, type LocalFaults, type Step } from "./LocalFaults.js"
 
 /**
+ * The limits of the service at which the local cluster stops a client, by default the service's own ("Quotas and limits" in
+ * its user guide). Times go by {@link LocalCluster.sessionClock}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LocalLimits {
+  /** How many connections may be open; the next login is refused with 53300. Default 10,000. */
+  readonly connections?: number | undefined
+  /** How many connections may be opened in a second; logins beyond that are refused with 53400. Default 100. */
+  readonly connectRate?: number | undefined
+  /** How many may be opened at once after a time without any. Default 1,000. */
+  readonly connectBurst?: number | undefined
+  /**
+   * After which a connection is closed without a word, also in the middle of a transaction. Default 60 minutes. Whether the
+   * service lets a transaction end first is not published.
+   */
+  readonly connectionLifetime?: Duration.DurationInput | undefined
+  /**
+   * How old a transaction may become: its next statement, COMMIT among them, fails with 54000 and aborts it. Default 300
+   * seconds.
+   */
+  readonly transactionAge?: Duration.DurationInput | undefined
+  /** How long a message of the protocol may be, in bytes. Default 10 MiB. */
+  readonly messageSize?: number | undefined
+}
+
+/**
  * How the cluster is set up: `port` on 127.0.0.1 (default any free one), `region` (default `us-east-1`), `clusterId`
  * (default 26 random characters), and `data`, a folder that keeps the cluster for further runs (default: nothing is kept).
  *
@@ -46,6 +74,9 @@ export { type DropMoment, type FaultOptions, type LocalFault, type LocalFaults, 
  * duplicates before its job is done: `ignored` by default, as users of the service report, or `enforced`, as a guide of
  * AWS's has it.
  *
+ * `oversizedMessage` says what becomes of a connection that sends a message longer than the limit. By default it closes, as
+ * users of the service have seen; with `error` it is told 08P01 before, as the service's guide has it.
+ *
  * @example
  * ```ts
  * import { DsqlLocal } from "effect-dsql/Local"
@@ -58,21 +89,41 @@ export { type DropMoment, type FaultOptions, type LocalFault, type LocalFaults, 
  */
 export interface LocalOptions extends Pick<
   ClusterOptions,
-  "port" | "region" | "clusterId" | "data" | "cancel" | "buildingUniqueIndexes"
+  "port" | "region" | "clusterId" | "data" | "cancel" | "buildingUniqueIndexes" | "oversizedMessage"
 > {
   readonly jobDuration?: Duration.DurationInput | undefined
+  /** Where a client is stopped. */
+  readonly limits?: LocalLimits | undefined
+  /**
+   * After how much time without connections the cluster is inactive, and must be woken up. Default: never, since the
+   * service's time is not published.
+   */
+  readonly idleTime?: Duration.DurationInput | undefined
+  /** How long it takes to wake up. Default 5 seconds; on the service it depends on the size of the cluster. */
+  readonly wakeTime?: Duration.DurationInput | undefined
 }
+
+const millis = (duration: Duration.DurationInput | undefined): number | undefined =>
+  duration === undefined ? undefined : Duration.toMillis(duration)
+
+const clusterOptions = ({ idleTime, jobDuration, limits, wakeTime, ...options }: LocalOptions): ClusterOptions => ({
+  ...options,
+  jobDuration: millis(jobDuration),
+  limits: {
+    ...limits,
+    connectionLifetime: millis(limits?.connectionLifetime),
+    transactionAge: millis(limits?.transactionAge)
+  },
+  idleTime: millis(idleTime),
+  wakeTime: millis(wakeTime)
+})
 
 /** Imported late, so that this module can be loaded without the optional peers. */
 const start = (options: LocalOptions) =>
   Effect.tryPromise({
     try: async () => {
       const { startCluster } = await import("./local/cluster.js")
-      const { jobDuration } = options
-      return startCluster({
-        ...options,
-        jobDuration: jobDuration === undefined ? undefined : Duration.toMillis(jobDuration)
-      })
+      return startCluster(clusterOptions(options))
     },
     catch: localError
   })

@@ -145,6 +145,65 @@ layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "60 seconds" 
     })
   )
 
+  it.effect("let a transaction become too old, for a statement and for its COMMIT", () =>
+    Effect.gen(function* () {
+      yield* createTable
+      const sql = yield* SqlClient.SqlClient
+      const local = yield* DsqlLocal
+      const tooOld = "fails with SqlError(DsqlLimitError Age)"
+      const atCommit = Effect.zipRight(insert("old"), local.sessionClock.advance("301 seconds"))
+      assert.strictEqual(told(yield* Effect.exit(sql.withTransaction(atCommit))), tooOld)
+      const atStatement = Effect.zipRight(local.sessionClock.advance("301 seconds"), insert("old"))
+      assert.strictEqual(told(yield* Effect.exit(sql.withTransaction(atStatement))), tooOld)
+      // The connection is good for others.
+      assert.strictEqual(yield* sql.withTransaction(noted("old")), 0)
+    })
+  )
+
+  it.effect("end a connection after 60 minutes, and the pool opens another", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const local = yield* DsqlLocal
+      yield* sql`SELECT 1`
+      const before = yield* local.loginCount
+      yield* local.sessionClock.advance("60 minutes")
+      yield* Effect.repeat(local.connectionCount, { until: (count) => count === 0 })
+      yield* Effect.retry(sql`SELECT 1`, { times: 1 })
+      assert.strictEqual(yield* local.loginCount, before + 1)
+    })
+  )
+
+  it.scoped("put the cluster to sleep until it has been woken up", () =>
+    Effect.gen(function* () {
+      const local = yield* DsqlLocal
+      yield* local.inactivate
+      const waking = Layer.build(DsqlLocal.layerClient())
+      const refused = yield* Effect.exit(Effect.scoped(waking))
+      assert.strictEqual(told(refused), "fails with DsqlConnectionError ClusterWaking XX000")
+      yield* local.sessionClock.advance("5 seconds")
+      yield* waking
+    })
+  )
+
+  it.effect("stop at the limits that were set", () =>
+    Effect.gen(function* () {
+      const local = yield* DsqlLocal
+      const context = yield* Layer.build(DsqlLocal.layerClient())
+      const sql = Context.get(context, SqlClient.SqlClient)
+      const full = yield* Effect.exit(Effect.scoped(Layer.build(DsqlLocal.layerClient())))
+      assert.strictEqual(told(full), "fails with DsqlConnectionError TooManyConnections 53300")
+      const aged = sql.withTransaction(Effect.zipRight(local.sessionClock.advance("11 seconds"), sql`SELECT 1`))
+      assert.strictEqual(told(yield* Effect.exit(aged)), "fails with SqlError(DsqlLimitError Age)")
+      yield* local.sessionClock.advance("1 minute")
+      yield* Effect.repeat(local.connectionCount, { until: (count) => count === 0 })
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(
+        DsqlLocal.layer({ limits: { connections: 1, transactionAge: "10 seconds", connectionLifetime: "1 minute" } })
+      )
+    )
+  )
+
   it.effect("are told in words until they have struck or are cleared", () =>
     Effect.gen(function* () {
       const local = yield* DsqlLocal

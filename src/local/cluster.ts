@@ -83,6 +83,11 @@ export interface ClusterOptions {
   /** Where a client is stopped; what is not given is as on the service. */
   readonly limits?: LimitOptions | undefined
   /**
+   * What becomes of a connection that sends a longer message. `close`, the default: it closes without a word, as users of
+   * the service report. `error`: FATAL 08P01 comes before that, as its guide says.
+   */
+  readonly oversizedMessage?: "close" | "error" | undefined
+  /**
    * After how much time of the session clock without connections it is inactive, and must be woken up, in milliseconds. By
    * default never; the service's times are not published.
    */
@@ -277,6 +282,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       database: databaseGate,
       onCancel,
       onLogin: (info, client) => sessions.add({ ...info, since: new Date(sessionClock.now()) }, client),
+      messageLimit: { messageSize: limits.messageSize, oversizedMessage: options.oversizedMessage ?? "close" },
       admit: (client) => admission.decide(client),
       makeStages: () => [
         ...(judge === undefined ? [] : [new JudgeStage(judge)]),

@@ -6,7 +6,7 @@ export interface Message {
 
 /** Why a stream of messages cannot be read on. */
 export type FramingProblem =
-  { readonly _tag: "InvalidType"; readonly type: number } | { readonly _tag: "InvalidLength" }
+  { readonly _tag: "InvalidType"; readonly type: number } | { readonly _tag: "InvalidLength"; readonly length: number }
 
 const headerLength = 5
 
@@ -55,7 +55,7 @@ export class MessageFramer {
       if (!this.#types.includes(type)) return this.#stop({ _tag: "InvalidType", type: code })
       if (left >= headerLength) {
         const length = bytes.readInt32BE(offset + 1)
-        if (length < 4 || length > this.#limitOf(type)) return this.#stop({ _tag: "InvalidLength" })
+        if (length < 4 || length > this.#limitOf(type)) return this.#stop({ _tag: "InvalidLength", length })
         this.#needed = length + 1
       } else {
         this.#needed = headerLength

@@ -10,6 +10,16 @@ export interface Limits {
   readonly connectionLifetime: number
   /** How old a transaction may become. Default 300 seconds. */
   readonly transactionAge: number
+  /** How long a message may be, in bytes. Default 10 MiB. */
+  readonly messageSize: number
+}
+
+/**
+ * What becomes of a message that is longer: `error` answers with FATAL 08P01, as documented; with `close`, as users have
+ * seen, the connection just closes.
+ */
+export interface MessageLimit extends Pick<Limits, "messageSize"> {
+  readonly oversizedMessage: "close" | "error"
 }
 
 /** Of the service's user guide, "Quotas and limits". */
@@ -18,7 +28,8 @@ const serviceLimits: Limits = {
   connectRate: 100,
   connectBurst: 1_000,
   connectionLifetime: 3_600_000,
-  transactionAge: 300_000
+  transactionAge: 300_000,
+  messageSize: 10 * 1024 * 1024
 }
 
 export type LimitOptions = { readonly [Name in keyof Limits]?: number | undefined }

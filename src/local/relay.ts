@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream"
 import { AnswerStream } from "./answers.js"
 import type { Conductor, Stage, Wire } from "./batches.js"
 import type { Gate } from "./gate.js"
+import type { MessageLimit } from "./limits.js"
 import { RequestStream } from "./requests.js"
 import { closeWith, writeAll } from "./streams.js"
 
@@ -24,6 +25,7 @@ export const relay = (
   backend: Socket,
   stages: ReadonlyArray<Stage>,
   gate: Gate,
+  messageLimit: MessageLimit,
   makeConductor?: (wire: Omit<Wire, "leave">) => Conductor | undefined
 ): void => {
   const conductor = makeConductor?.({
@@ -38,7 +40,7 @@ export const relay = (
       backend.destroy()
     }
   })
-  const requests = new RequestStream(stages, conductor)
+  const requests = new RequestStream(stages, conductor, messageLimit)
   const answers = new AnswerStream(stages, conductor)
   const ahead: Array<Buffer> = []
   let aheadLength = 0

@@ -1,12 +1,11 @@
 import { type Batch, Batcher, batchLimit, clientMessageTypes, type Conductor, type Stage } from "./batches.js"
 import { type FramingProblem, MessageFramer } from "./framing.js"
 import { invalidMessageLength } from "./refusals.js"
-import { copyFail, fatal, messageLimit, shortMessageLimit, terminate } from "./wire.js"
+import type { MessageLimit } from "./limits.js"
+import { copyFail, fatal, shortMessageLimit, terminate } from "./wire.js"
 
 /** The types of messages that PostgreSQL itself wants to be short. */
 const shortTypes = "CDEHSXcf"
-
-const limitOf = (type: string): number => (shortTypes.includes(type) ? shortMessageLimit : messageLimit)
 
 /**
  * Follows what a client asks, batch by batch; the counterpart of `AnswerStream`. Behind a Terminate, or what cannot be
@@ -15,14 +14,19 @@ const limitOf = (type: string): number => (shortTypes.includes(type) ? shortMess
 export class RequestStream {
   readonly #stages: ReadonlyArray<Stage>
   readonly #conductor: Conductor | undefined
-  readonly #framer = new MessageFramer(clientMessageTypes, limitOf)
+  readonly #limit: MessageLimit
+  readonly #framer: MessageFramer
   readonly #batcher = new Batcher(batchLimit)
   #isOver = false
   #lastWords: Buffer | undefined
 
-  constructor(stages: ReadonlyArray<Stage>, conductor?: Conductor) {
+  constructor(stages: ReadonlyArray<Stage>, conductor: Conductor | undefined, limit: MessageLimit) {
     this.#stages = stages
     this.#conductor = conductor
+    this.#limit = limit
+    this.#framer = new MessageFramer(clientMessageTypes, (type) =>
+      shortTypes.includes(type) ? Math.min(shortMessageLimit, limit.messageSize) : limit.messageSize
+    )
   }
 
   /** What is left to be said to the client once PostgreSQL has answered all the rest. */
@@ -68,7 +72,8 @@ export class RequestStream {
   #refuse(problem: FramingProblem): Buffer {
     // It has words of its own for this.
     if (problem._tag === "InvalidType") return Buffer.of(problem.type)
-    this.#lastWords = fatal(invalidMessageLength)
+    const { messageSize, oversizedMessage } = this.#limit
+    if (problem.length <= messageSize || oversizedMessage === "error") this.#lastWords = fatal(invalidMessageLength)
     // The first ends a COPY, in which a Terminate would be a mistake; outside of one it is ignored.
     return Buffer.concat([copyFail(invalidMessageLength.message), terminate])
   }

@@ -3,6 +3,7 @@ import type { Verdict } from "./admission.js"
 import { connectBackend } from "./backend.js"
 import type { Conductor, MakeStages, Wire } from "./batches.js"
 import type { Gate } from "./gate.js"
+import type { MessageLimit } from "./limits.js"
 import { adminRole, login, type LoginContext } from "./login.js"
 import { serverUnavailable } from "./refusals.js"
 import { relay } from "./relay.js"
@@ -25,6 +26,7 @@ export interface SessionContext extends LoginContext {
   /** Decides who is let in now. */
   readonly admit: (client: TLSSocket) => Promise<Verdict>
   readonly makeStages: MakeStages
+  readonly messageLimit: MessageLimit
   /** What decides on faults and conflicts. */
   readonly makeConductor: (processId: number, wire: Wire) => Conductor
   /** What every session starts with, whatever its client wants. */
@@ -72,7 +74,7 @@ export const runSession = async (client: TLSSocket, context: SessionContext): Pr
       if (client.destroyed) return
       context.onLogin({ id: opened.processId, user, applicationName: outcome.applicationName }, client)
       client.write(opened.greeting)
-      return relay(client, backend, context.makeStages(), context.network, (wire) => {
+      return relay(client, backend, context.makeStages(), context.network, context.messageLimit, (wire) => {
         const leave = (): Promise<void> =>
           new Promise((resolve) => {
             client.off("close", endBackend)

@@ -6,9 +6,6 @@ export const requestCode = { cancel: 80877102, ssl: 80877103, gssEncryption: 808
 /** PostgreSQL's own limit for a start-up packet. */
 export const startupPacketLimit = 10_000
 
-/** The service's limit for one message; see the quotas of its guide. */
-export const messageLimit = 10 * 1024 * 1024
-
 /** PostgreSQL's own limit for messages that have no reason to be long. */
 export const shortMessageLimit = 10_000
 

@@ -15,25 +15,31 @@ import { endings, preparation, refusedLengths } from "./scripts.js"
 import { query, withClient } from "./support.js"
 
 let cluster: Cluster
+let outspoken: Cluster
 beforeAll(async () => {
   cluster = await startCluster()
-  await withClient(cluster, (client) => client.query(preparation))
+  outspoken = await startCluster({ oversizedMessage: "error" })
+  for (const each of [cluster, outspoken]) await withClient(each, (client) => client.query(preparation))
 })
-afterAll(() => cluster.stop())
+afterAll(() => Promise.all([cluster.stop(), outspoken.stop()]))
 
 /** All that a session of its own answers. */
-const answerTo = async (open: typeof openDirectly, chunks: ReadonlyArray<Buffer>): Promise<Array<string>> => {
-  const { session } = await open(cluster)
+const answerTo = async (
+  open: typeof openDirectly,
+  chunks: ReadonlyArray<Buffer>,
+  of = cluster
+): Promise<Array<string>> => {
+  const { session } = await open(of)
   await session.send(chunks)
   return readable(await session.rest())
 }
 
-const expectForEveryCut = async (bytes: Buffer, expected: ReadonlyArray<string>): Promise<void> => {
+const expectForEveryCut = async (bytes: Buffer, expected: ReadonlyArray<string>, of = cluster): Promise<void> => {
   const cuts = everyCut(bytes)
   // Some at the same time: each needs a login.
   const next = async (): Promise<void> => {
     for (let cut = cuts.pop(); cut !== undefined; cut = cuts.pop()) {
-      expect(await answerTo(openThroughGateway, cut)).toEqual(expected)
+      expect(await answerTo(openThroughGateway, cut, of)).toEqual(expected)
     }
   }
   await Promise.all([next(), next(), next(), next()])
@@ -49,10 +55,14 @@ describe("a session ends as PostgreSQL ends it", () => {
 describe("behind all that PostgreSQL answers to what came before, a length is refused", () => {
   const refusal = readable(fatal({ code: "08P01", message: "invalid message length" }))
 
-  it.for(Object.entries(refusedLengths))("%s, however the bytes are cut", async ([, { before, header, inCopy }]) => {
+  it.for(Object.entries(refusedLengths))("%s, however the bytes are cut", async ([, length]) => {
+    const { before, header, inCopy, isOversized } = length
     const end = inCopy === true ? [copyFail("invalid message length"), terminate] : [terminate]
     const expected = await answerTo(openDirectly, [...before, ...end])
-    await expectForEveryCut(Buffer.concat([...before, header]), [...expected, ...refusal])
+    const bytes = Buffer.concat([...before, header])
+    await expectForEveryCut(bytes, isOversized === true ? expected : [...expected, ...refusal])
+    // With words as well, where it is told to.
+    if (isOversized === true) await expectForEveryCut(bytes, [...expected, ...refusal], outspoken)
   })
 
   it("but not up to the limits", async () => {

@@ -73,7 +73,7 @@ describe("MessageFramer", () => {
       header.writeInt32BE(length, 1)
       const framer = new MessageFramer(clientMessageTypes, () => 100)
       expect(framer.push(header)).toEqual([])
-      expect(framer.problem).toEqual({ _tag: "InvalidLength" })
+      expect(framer.problem).toEqual({ _tag: "InvalidLength", length })
     }
     const longest = frame("Q", "x".repeat(96))
     expect(new MessageFramer(clientMessageTypes, () => 100).push(longest)).toHaveLength(1)

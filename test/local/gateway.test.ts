@@ -40,6 +40,7 @@ beforeAll(async () => {
         onCancel: async () => {},
         onLogin: () => {},
         admit: async () => ({ _tag: "Admitted" }),
+        messageLimit: { messageSize: 1024, oversizedMessage: "close" },
         makeStages: () => [],
         makeConductor: () => {
           throw new Error("no session gets that far")

@@ -58,7 +58,7 @@ const startRelay = async (gate = new Gate()) => {
   postgres.resume()
   await once(postgres, "data")
   postgres.pause()
-  relay(left, right, [], gate)
+  relay(left, right, [], gate, { messageSize: 1024 * 1024, oversizedMessage: "close" })
   return { client, left, right, postgres, gate }
 }
 

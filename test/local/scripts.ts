@@ -217,14 +217,27 @@ const header = (type: string, length: number): Buffer => {
 
 /** What may stand in front, a header that the gateway refuses itself, and what ends the session of PostgreSQL then. */
 export const refusedLengths: Readonly<
-  Record<string, { readonly before: ReadonlyArray<Buffer>; readonly header: Buffer; readonly inCopy?: boolean }>
+  Record<
+    string,
+    {
+      readonly before: ReadonlyArray<Buffer>
+      readonly header: Buffer
+      readonly inCopy?: boolean
+      readonly isOversized?: boolean
+    }
+  >
 > = {
-  "above 10 MiB": { before: [query("")], header: header("Q", 10 * 1024 * 1024 + 1) },
-  "above 10 MiB behind a pipeline without Sync": { before: [...one, parse("nope")], header: header("B", 1 << 30) },
+  "above 10 MiB": { before: [query("")], header: header("Q", 10 * 1024 * 1024 + 1), isOversized: true },
+  "above 10 MiB behind a pipeline without Sync": {
+    before: [...one, parse("nope")],
+    header: header("B", 1 << 30),
+    isOversized: true
+  },
   "above 10 MiB during COPY": {
     before: [query("COPY pair FROM STDIN"), copyData("1\tx\n")],
     header: header("d", 1 << 24),
-    inCopy: true
+    inCopy: true,
+    isOversized: true
   },
   "above 10,000 where PostgreSQL allows no more": { before: [query("")], header: header("D", 10_001) },
   "below the length itself": { before: [...one, sync], header: header("Q", 3) },

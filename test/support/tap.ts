@@ -6,12 +6,11 @@ import { connect as connectTls, createServer, type TLSSocket } from "node:tls"
 import { clientMessageTypes } from "../../src/local/batches.js"
 import { makeCertificates } from "../../src/local/certificates.js"
 import { MessageFramer } from "../../src/local/framing.js"
-import { messageLimit } from "../../src/local/wire.js"
 import { listen } from "./sockets.js"
 
 /** What a client sends behind its start-up packet, which has no type. */
 const readMessages = (client: TLSSocket, onMessage: (type: string) => void) => {
-  const framer = new MessageFramer(`p${clientMessageTypes}`, () => messageLimit)
+  const framer = new MessageFramer(`p${clientMessageTypes}`, () => 10 * 1024 * 1024)
   let head = Buffer.alloc(0)
   let started = false
   client.on("data", (chunk: Buffer) => {
