@@ -84,6 +84,9 @@ const readingVerbs: ReadonlySet<string> = new Set(["select", "values", "table"])
 const isVerb = (token: Token | undefined, verbs: ReadonlySet<string>): boolean =>
   token?.kind === "identifier" && verbs.has(wordOf(token))
 
+/** Behind a dot or AS even a reserved word is only a name. */
+const isNameBehind = (token: Token | undefined): boolean => isPunctuation(token, ".") || isWord(token, "as")
+
 const kindOfQuery = (tokens: Tokens): StatementKind => {
   // In the local cluster this stands in the place of a statement that starts a job.
   if (isWord(tokens[2], "from") && isWord(tokens[3], "_dsql")) return "ddl"
@@ -93,7 +96,7 @@ const kindOfQuery = (tokens: Tokens): StatementKind => {
     const writes = tokens.some((token, index) => isPunctuation(token, "(") && isVerb(tokens[index + 1], writingVerbs))
     if (writes || isVerb(main, writingVerbs)) return "write"
   }
-  if (outer.some((token) => isWord(token, "into"))) return "ddl"
+  if (outer.some((token, index) => isWord(token, "into") && !isNameBehind(outer[index - 1]))) return "ddl"
   return tokens.some((_, index) => isLockingClause(tokens, index)) ? "lock" : "read"
 }
 

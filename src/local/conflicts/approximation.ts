@@ -18,13 +18,15 @@ import {
   withTextResults
 } from "./messages.js"
 import { noteStep } from "./notes.js"
+import { moveToOwnCopies } from "./ownCopies.js"
 import type { SessionParts } from "./repetition.js"
 import { rivalProbe } from "./rivals.js"
 import { ranUntilItsEnd, repeated, type Segment, segmentsOf } from "./segments.js"
 
 /**
  * Runs a batch statement by statement where one of them conflicts, or may. A statement that conflicts dooms the block, and is
- * answered as if it had succeeded if its outcome can be told without it; else the conflict is reported there.
+ * answered as if it had succeeded: by what can be told without doing it, else by doing it on copies. If there are none, the
+ * conflict is reported at the statement.
  */
 export const runOneByOne = async (
   parts: SessionParts,
@@ -35,6 +37,7 @@ export const runOneByOne = async (
   const { dialogue } = parts
   const answers: Array<Message> = []
   for (const segment of segmentsOf(batch, acts)) {
+    if (block.isBehind) await moveToOwnCopies(parts, block)
     answers.push(...(await runSegment(parts, block, segment)))
     if (dialogue.status !== "T") break
   }
@@ -44,7 +47,12 @@ export const runOneByOne = async (
 const isQuery = ({ messages }: Segment): boolean => messages.at(-1)?.type === "Q"
 
 /** Gives the answers without the ReadyForQuery. */
-const runSegment = async (parts: SessionParts, block: Block, segment: Segment): Promise<ReadonlyArray<Message>> => {
+const runSegment = async (
+  parts: SessionParts,
+  block: Block,
+  segment: Segment,
+  mayCopy = true
+): Promise<ReadonlyArray<Message>> => {
   const { dialogue } = parts
   const { cleaned, messages } = repeated(segment.messages)
   const raw = await dialogue.together(() => {
@@ -68,8 +76,18 @@ const runSegment = async (parts: SessionParts, block: Block, segment: Segment): 
     return [...before, error]
   }
   block.doom ??= "data"
+  const call = segment.act?.call
+  const targets = segment.act?.statement?.targets.names ?? new Set()
   const outcome = ranUntilItsEnd(segment, answers) ? await outcomeOf(parts, segment) : undefined
-  if (outcome !== undefined) return [...before, ...outcome]
+  if (outcome !== undefined) {
+    if (call !== undefined && targets.size > 0) block.steps.push({ calls: [call], targets, digest: undefined })
+    block.isBehind ||= targets.size > 0
+    return [...before, ...outcome]
+  }
+  if (mayCopy && targets.size > 0) {
+    await moveToOwnCopies(parts, block, targets)
+    return runSegment(parts, block, segment, false)
+  }
   await abortBlock(dialogue, conflictErrors.data)
   return [...before, conflictAnswer("data")]
 }

@@ -6,8 +6,13 @@ import { type Call, runText } from "./messages.js"
 /** What a transaction did in one go, and how to do it again. */
 export interface Step {
   readonly calls: ReadonlyArray<Call>
-  /** Of what PostgreSQL answered. Whoever gets another answer the second time has been told something wrong the first. */
-  readonly digest: string
+  /** The names of the tables that it writes. */
+  readonly targets: ReadonlySet<string>
+  /**
+   * Of what PostgreSQL answered, if it did. Whoever gets another answer the second time has been told something wrong the
+   * first.
+   */
+  readonly digest: string | undefined
 }
 
 /**
@@ -22,6 +27,8 @@ export class Block {
   isEvicted = false
   /** Why it must not commit. */
   doom: Conflict | undefined
+  /** Whether it has been told of steps that are not done; only if it is doomed. */
+  isBehind = false
   /** Whether it did something in front of the savepoint that cannot be given up. */
   isPinned = false
   /** Whether the client sets savepoints itself, so that we cannot. */
@@ -55,4 +62,5 @@ export const rollBackToInnerSavepoint: Buffer = runText("ROLLBACK TO SAVEPOINT _
 export const releaseInnerSavepoint: Buffer = runText("RELEASE SAVEPOINT _dsql_step")
 
 export const begin: Buffer = runText("BEGIN")
+export const commit: Buffer = runText("COMMIT")
 export const rollBack: Buffer = runText("ROLLBACK")

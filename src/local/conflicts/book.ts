@@ -1,3 +1,4 @@
+import { isWord } from "../../core/lexer.js"
 import type { Batch } from "../batches.js"
 import {
   type Call,
@@ -53,6 +54,12 @@ export class Book {
 
   /** Takes note of a batch, and gives what it runs. To follow one twice does no harm. */
   follow(batch: Batch): ReadonlyArray<Act> {
+    const acts = this.#read(batch)
+    for (const { statement } of acts) if (statement?.kind === "session") this.#onSessionStatement(statement)
+    return acts
+  }
+
+  #read(batch: Batch): ReadonlyArray<Act> {
     return batch.messages.flatMap(({ raw, type }, index) => {
       switch (type) {
         case "Q":
@@ -92,8 +99,9 @@ export class Book {
     this.#portals.clear()
   }
 
-  /** Statements may have been prepared or forgotten by SQL. */
-  distrust(): void {
+  /** By SQL too statements can be prepared and forgotten, under the same names. */
+  #onSessionStatement({ source }: KnownStatement): void {
+    if (!["prepare", "deallocate", "discard"].some((word) => isWord(source.tokens[0], word))) return
     for (const prepared of this.#statements.values()) prepared.isCertain = false
   }
 

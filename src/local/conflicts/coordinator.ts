@@ -1,6 +1,7 @@
 import { type Facts, readFacts } from "./facts.js"
 import { Footprints } from "./footprints.js"
 import { Observer } from "./observer.js"
+import { Singles } from "./singles.js"
 import { Texts } from "./texts.js"
 
 /** One of the sessions of a cluster, as the others have to deal with it. */
@@ -44,6 +45,7 @@ const patience = 3
 export class Coordinator {
   readonly texts = new Texts()
   readonly footprints: Footprints
+  readonly singles = new Singles()
   readonly #observer: Observer
   readonly #participants = new Map<number, Participant>()
   readonly #watches = new Map<Participant, Watch>()
@@ -116,6 +118,11 @@ export class Coordinator {
       if (other !== participant && other.since !== undefined) return true
     }
     return false
+  }
+
+  /** Whether another participant may be writing at this moment. */
+  isAnyAtWorkBeside(participant: Participant): boolean {
+    return this.#watches.size > (this.#watches.has(participant) ? 1 : 0)
   }
 
   forgetFootprints(): void {

@@ -13,8 +13,8 @@ interface Request {
   /** Its answers if they are kept back, else only errors. */
   readonly answers: Array<Message>
   keepsBack: boolean
-  /** What a lock that is refused means where answers are not kept back. */
-  readonly conflict: Conflict
+  /** What a lock is taken for that is refused where answers are not kept back. */
+  readonly refused: Conflict
   /** Whether nobody but us has asked. */
   readonly isOwn: boolean
   readonly resolve: (answers: ReadonlyArray<Message>) => void
@@ -99,20 +99,20 @@ export class Dialogue {
   }
 
   /** Expects one more ReadyForQuery, the answers up to which go on to the client as they come; gives errors and it. */
-  expect(conflict: Conflict): Promise<ReadonlyArray<Message>> {
-    return this.#expect({ keepsBack: false, isOwn: false, conflict })
+  expect(refused: Conflict): Promise<ReadonlyArray<Message>> {
+    return this.#expect({ keepsBack: false, isOwn: false, refused })
   }
 
   /** Sends what is answered by one ReadyForQuery, and gives the answers with it. */
   ask(...messages: ReadonlyArray<Buffer>): Promise<ReadonlyArray<Message>> {
     this.send(...messages)
-    return this.#expect({ keepsBack: true, isOwn: false, conflict: "data" })
+    return this.#expect({ keepsBack: true, isOwn: false, refused: "data" })
   }
 
   /** As `ask`, for what the client is not to hear of, whatever happens. */
   askPrivately(...messages: ReadonlyArray<Buffer>): Promise<ReadonlyArray<Message>> {
     this.send(...messages)
-    return this.#expect({ keepsBack: true, isOwn: true, conflict: "data" })
+    return this.#expect({ keepsBack: true, isOwn: true, refused: "data" })
   }
 
   /** As `askPrivately`, for what cannot fail: rejects if it does. */
@@ -126,10 +126,10 @@ export class Dialogue {
     return errorIn(this.#requests[0]?.answers ?? []) !== undefined
   }
 
-  /** Answers the client. A lock that was refused is told as `conflict`. */
-  answer(answers: ReadonlyArray<Message>, conflict: Conflict = "data"): void {
+  /** Answers the client. `refused` tells what a lock is taken for that was refused. */
+  answer(answers: ReadonlyArray<Message>, refused: Conflict = "data"): void {
     const loud = answers.flatMap((answer) => {
-      if (answer.type === "E") return [(this.#lastError = this.#shown(answer, conflict))]
+      if (answer.type === "E") return [(this.#lastError = this.#shown(answer, refused))]
       if (answer.type !== "Z") return [answer]
       this.#lastReady = answer
       return this.isQuiet ? [] : [answer]
@@ -158,7 +158,7 @@ export class Dialogue {
     if (request.keepsBack || type === "E") request.answers.push(message)
     if (request.keepsBack) return false
     if (type !== "E") return true
-    this.#lastError = this.#shown(message, request.conflict)
+    this.#lastError = this.#shown(message, request.refused)
     if (this.#lastError === message) return true
     this.#wire.answer([this.#lastError])
     return false
@@ -169,12 +169,12 @@ export class Dialogue {
     for (const { reject } of this.#requests.splice(0)) reject(new SessionEnded())
   }
 
-  #shown(error: Message, conflict: Conflict): Message {
-    if (this.cancelledFor === undefined || fieldsOf(error).get("C") !== "57014") return translated(error, conflict)
+  #shown(error: Message, refused: Conflict): Message {
+    if (this.cancelledFor === undefined || fieldsOf(error).get("C") !== "57014") return translated(error, refused)
     return conflictAnswer(this.cancelledFor)
   }
 
-  #expect(kind: Pick<Request, "keepsBack" | "isOwn" | "conflict">): Promise<ReadonlyArray<Message>> {
+  #expect(kind: Pick<Request, "keepsBack" | "isOwn" | "refused">): Promise<ReadonlyArray<Message>> {
     const answered = new Promise<ReadonlyArray<Message>>((resolve, reject) => {
       if (this.#hasEnded) reject(new SessionEnded())
       else this.#requests.push({ ...kind, answers: [], resolve, reject })

@@ -1,4 +1,3 @@
-import type { Batch } from "../batches.js"
 import type { Message } from "../framing.js"
 import { literal } from "../internalSession.js"
 import { type ErrorFields, message } from "../wire.js"
@@ -15,7 +14,11 @@ export const abortBlock = async (dialogue: Dialogue, { code, message }: ErrorFie
 }
 
 /** Answers a batch that does nothing but COMMIT with a conflict. The block is over then. */
-export const loseAtCommit = async (dialogue: Dialogue, { messages }: Batch, conflict: Conflict): Promise<void> => {
+export const loseAtCommit = async (
+  dialogue: Dialogue,
+  messages: ReadonlyArray<Message>,
+  conflict: Conflict
+): Promise<void> => {
   const answers = await dialogue.together(() => {
     dialogue.askPrivately(rollBack)
     return dialogue.ask(...messages.map(({ raw }) => raw))

@@ -48,11 +48,20 @@ export const failureIn = (answers: ReadonlyArray<Message>): Failure | undefined 
   return error === undefined ? undefined : failureOf(fieldsOf(error))
 }
 
-/** What a client gets in the place of an error: it never hears of locks, of which the service has none. */
-export const translated = (answer: Message, conflict: Conflict): Message => {
+/**
+ * What a client gets in the place of an error: it never hears of locks, of which the service has none. `refused` tells what
+ * a lock is taken for that was refused.
+ */
+export const translated = (answer: Message, refused: Conflict): Message => {
   if (answer.type !== "E") return answer
   const fields = fieldsOf(answer)
-  const failure = failureOf(fields)
-  const isOurs = /\(OC00[01]\)$/.test(fields.get("M") ?? "")
-  return !isOurs && (failure === "refused" || failure === "lost") ? conflictAnswer(conflict) : answer
+  if (/\(OC00[01]\)$/.test(fields.get("M") ?? "")) return answer
+  switch (failureOf(fields)) {
+    case "refused":
+      return conflictAnswer(refused)
+    case "lost":
+      return conflictAnswer(isCatalogRace(fields) ? "schema" : "data")
+    default:
+      return answer
+  }
 }

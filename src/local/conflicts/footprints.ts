@@ -71,7 +71,10 @@ export class Footprints {
    * Remembers what a transaction has locked that is about to commit. Must be told when it has, or that it has not.
    * `undefined` if it has locked nothing.
    */
-  async leave(owner: object, processId: number): Promise<((committedAt: number | undefined) => void) | undefined> {
+  async leave(
+    owner: object,
+    processId: number
+  ): Promise<{ readonly settle: (committedAt: number | undefined) => void } | undefined> {
     const rows = new Map<string, Strength>()
     for (const [row, mode] of await this.#rowsOf(processId, lockingModes)) {
       const strength = strengths[mode] ?? "keyUpdate"
@@ -80,10 +83,11 @@ export class Footprints {
     if (rows.size === 0) return undefined
     const footprint: Footprint = { owner, rows, committedAt: Number.POSITIVE_INFINITY }
     this.#footprints = [...this.#footprints, footprint]
-    return (committedAt) => {
+    const settle = (committedAt: number | undefined): void => {
       if (committedAt !== undefined) footprint.committedAt = committedAt
       else this.#footprints = this.#footprints.filter((other) => other !== footprint)
     }
+    return { settle }
   }
 
   async #rowsOf(processId: number, tableLocks: string): Promise<ReadonlyArray<readonly [row: string, mode: string]>> {

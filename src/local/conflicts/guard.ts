@@ -1,16 +1,17 @@
 import type { Batch } from "../batches.js"
 import type { Message } from "../framing.js"
 import { runOneByOne } from "./approximation.js"
+import { commitBlock } from "./committing.js"
 import { begin, Block, rollBack, setSavepoint } from "./block.js"
 import type { Act } from "./book.js"
 import { abortBlock, loseAtCommit } from "./ending.js"
 import { conflictErrors, errorIn, type Failure, failureIn } from "./failures.js"
 import { noteForGood, noteStep } from "./notes.js"
+import { moveToOwnCopies } from "./ownCopies.js"
 import {
   persistently,
   repeatSteps,
   repeatWhatGoes,
-  restoreAsFarAsPossible,
   restoreSteps,
   type SessionParts,
   watched,
@@ -63,7 +64,10 @@ export class Guard {
 
   /** Does again what has been given up. */
   async restore(): Promise<void> {
-    if (this.#block !== undefined) await restoreAsFarAsPossible(this.#parts, this.#block)
+    const block = this.#block
+    if (block === undefined) return
+    await restoreSteps(this.#parts, block)
+    if (block.doom !== undefined && (block.isEvicted || block.isBehind)) await moveToOwnCopies(this.#parts, block)
   }
 
   /** Takes note of what was done in the block without us, and cannot be done again. */
@@ -74,21 +78,14 @@ export class Guard {
   }
 
   /** Runs a batch that commits and does nothing else. */
-  async commit(batch: Batch): Promise<void> {
-    const { coordinator, dialogue, participant } = this.#parts
+  async commit({ messages }: Batch): Promise<void> {
+    const { dialogue } = this.#parts
     const block = this.#block ?? new Block()
     await restoreSteps(this.#parts, block)
-    const settle = block.doom === undefined ? await this.#leaveFootprint(block) : undefined
+    const ending = await commitBlock(this.#parts, block, () => dialogue.ask(...messages.map(({ raw }) => raw)))
     this.#block = undefined
-    if (block.doom !== undefined) return loseAtCommit(dialogue, batch, block.doom)
-    const { result: answers } = await watched(this.#parts, block.changesSchema, () =>
-      dialogue.ask(...batch.messages.map(({ raw }) => raw))
-    )
-    const hasCommitted = errorIn(answers) === undefined
-    if (hasCommitted && block.changesSchema) coordinator.countSchemaChange(participant)
-    else if (hasCommitted) coordinator.countCommit()
-    settle?.(hasCommitted ? coordinator.commits : undefined)
-    dialogue.answer(answers)
+    if (ending._tag === "Lost") await loseAtCommit(dialogue, messages, ending.conflict)
+    else dialogue.answer(ending.answers)
   }
 
   /** Whether it could give up its locks now, or has none. */
@@ -117,9 +114,9 @@ export class Guard {
   #failureIn(answers: ReadonlyArray<Message>): Failure | undefined {
     const failure = failureIn(answers)
     const { coordinator, participant } = this.#parts
-    // A row that stands in the way can have been seen by this block if nobody has written anything since.
-    const isCertain = coordinator.commits === participant.since
-    return failure === "constraint" && isCertain ? "error" : failure
+    // If nobody has written anything since, the block sees whatever row stands in the way.
+    const isAlone = coordinator.commits === participant.since && !coordinator.isAnyAtWorkBeside(participant)
+    return failure === "constraint" && isAlone ? "error" : failure
   }
 
   async #finish(block: Block, acts: ReadonlyArray<Act>, answers: ReadonlyArray<Message>): Promise<void> {
@@ -149,26 +146,7 @@ export class Guard {
     if (failure !== "constraint") block.doom = isSchemaChange ? "schema" : "data"
     if (first === "refused") await withdraw()
     await repeatWhatGoes(this.#parts, block)
+    if (block.isBehind) await moveToOwnCopies(this.#parts, block)
     await runOneByOne(this.#parts, block, batch, acts)
-  }
-
-  /**
-   * Looks whether another has committed a lock that the block does not know of, which dooms it, and leaves word of its own
-   * locks.
-   */
-  async #leaveFootprint(block: Block): Promise<((committedAt: number | undefined) => void) | undefined> {
-    const { coordinator, participant } = this.#parts
-    const { footprints } = coordinator
-    try {
-      const collides = await footprints.collide(participant, participant.processId, participant.since ?? 0)
-      if (collides) block.doom = "data"
-      else if (block.mayLock && coordinator.isAnyOpenBeside(participant)) {
-        return await footprints.leave(participant, participant.processId)
-      }
-    } catch {
-      // Whether it may commit cannot be told, so it must not.
-      block.doom = "data"
-    }
-    return undefined
   }
 }

@@ -13,8 +13,9 @@ export const noteStep = async (
 ): Promise<void> => {
   const isRepeatable = await judge(parts, block, acts)
   const calls = acts.flatMap(({ call }) => call ?? [])
+  const targets = new Set(acts.flatMap(({ statement }) => [...(statement?.targets.names ?? [])]))
   // What a doomed block does leads to nothing, so it need not be done again exactly.
-  if (block.doom !== undefined || isRepeatable) block.steps.push({ calls, digest: digestOf(answers) })
+  if (block.doom !== undefined || isRepeatable) block.steps.push({ calls, targets, digest: digestOf(answers) })
   else block.pin()
 }
 
@@ -35,7 +36,9 @@ const judge = async ({ coordinator }: SessionParts, block: Block, acts: Readonly
       call !== undefined &&
       statement !== undefined &&
       repeatableKinds.has(statement.kind) &&
-      !isVolatile(statement, facts)
+      !isVolatile(statement, facts) &&
+      // The facts say nothing of a table that nobody else sees yet.
+      !(block.changesSchema && statement.targets.usesDefaults)
   }
   return isRepeatable
 }

@@ -2,6 +2,9 @@ import { type InternalSession, openInternalSession, type Row } from "../internal
 
 type Session = InternalSession & { readonly close: () => void }
 
+/** PostgreSQL cannot be asked. */
+export class ObserverError extends Error {}
+
 /** Looks from outside at what sessions do: a session of PostgreSQL's superuser that is opened when it is first needed. */
 export class Observer {
   readonly #open: () => Promise<Session>
@@ -12,7 +15,7 @@ export class Observer {
     this.#open = () => openInternalSession(socketPath, user, database)
   }
 
-  /** One query at a time. Rejects if there is no PostgreSQL, or none any more; the next one tries anew. */
+  /** One query at a time. Rejects with `ObserverError` if there is no PostgreSQL; the next one tries anew. */
   query(sql: string): Promise<ReadonlyArray<Row>> {
     const answer = this.#last.then(() => this.#run(sql))
     this.#last = answer.catch(() => {})
@@ -33,7 +36,7 @@ export class Observer {
       this.close()
       // PostgreSQL may have been started anew since, or the database made anew.
       if (wasOpen) return this.#run(sql)
-      throw error
+      throw new ObserverError(String(error))
     }
   }
 }

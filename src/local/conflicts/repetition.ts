@@ -5,8 +5,7 @@ import {
   releaseInnerSavepoint,
   rollBackToInnerSavepoint,
   rollBackToSavepoint,
-  setInnerSavepoint,
-  type Step
+  setInnerSavepoint
 } from "./block.js"
 import type { Coordinator, Participant, Watched } from "./coordinator.js"
 import type { Dialogue } from "./dialogue.js"
@@ -77,30 +76,32 @@ export const repeatSteps = async ({ dialogue }: SessionParts, block: Block): Pro
     const failure = failureIn(answers)
     // The first time there was none.
     if (failure !== undefined) return failure === "refused" ? failure : "lost"
-    if (digestOf(answers) !== block.steps[place]!.digest) return "lost"
+    const { digest } = block.steps[place]!
+    if (digest !== undefined && digest !== digestOf(answers)) return "lost"
   }
   block.isEvicted = false
   return undefined
 }
 
-/** Does those steps of a block again that still go. Another one dooms it. */
+/** Does the steps of a block again, one after the other; those that it can, if not all. */
 export const repeatWhatGoes = async ({ dialogue }: SessionParts, block: Block): Promise<void> => {
-  if (!block.isEvicted) return
-  const steps: Array<Step> = []
+  block.isBehind = false
   for (const step of block.steps) {
     const answers: Array<Message> = []
     await dialogue.command(setInnerSavepoint)
     for (const call of step.calls) answers.push(...(await dialogue.askPrivately(run(call))))
     const isDone = errorIn(answers) === undefined
     await dialogue.command(isDone ? releaseInnerSavepoint : rollBackToInnerSavepoint)
-    if (isDone) steps.push(step)
-    if (!isDone || digestOf(answers) !== step.digest) block.doom ??= block.changesSchema ? "schema" : "data"
+    block.isBehind ||= !isDone
+    if (!isDone || (step.digest !== undefined && step.digest !== digestOf(answers))) block.doom ??= "data"
   }
-  block.steps = steps
   block.isEvicted = false
 }
 
-/** Takes the locks of a block again, so that it is as it was. If that cannot be, it is doomed and PostgreSQL's block aborted. */
+/**
+ * Takes the locks of a block again, so that it is as it was. If that cannot be, it is doomed and PostgreSQL's block may be
+ * aborted.
+ */
 export const restoreSteps = async (parts: SessionParts, block: Block): Promise<void> => {
   if (!block.isEvicted || block.doom !== undefined) return
   const failure = await parts.coordinator.inTurn(() =>
@@ -111,14 +112,6 @@ export const restoreSteps = async (parts: SessionParts, block: Block): Promise<v
       () => withdrawSteps(parts, block)
     )
   )
-  if (failure !== undefined) block.doom = block.changesSchema ? "schema" : "data"
-}
-
-/** As `restoreSteps`, but a block that is doomed is made as near to what it was as it gets. */
-export const restoreAsFarAsPossible = async (parts: SessionParts, block: Block): Promise<void> => {
-  const wasDoomed = block.doom !== undefined
-  await restoreSteps(parts, block)
-  if (block.doom === undefined) return
-  if (!wasDoomed) await withdrawSteps(parts, block)
-  await repeatWhatGoes(parts, block)
+  if (failure === undefined) return
+  block.doom = block.changesSchema ? "schema" : "data"
 }

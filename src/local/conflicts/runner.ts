@@ -1,15 +1,15 @@
 import type { StatementKind } from "../../core/statementKind.js"
 import type { Batch } from "../batches.js"
-import type { Message } from "../framing.js"
 import type { Act } from "./book.js"
 import type { CopyPhase } from "./copyPhase.js"
 import { abortBlock, loseAtCommit, readyForQuery } from "./ending.js"
 import { isVolatile } from "./facts.js"
-import { type Conflict, conflictAnswer, conflictErrors, errorIn, failureIn, fieldsOf } from "./failures.js"
+import { type Conflict, conflictAnswer, conflictErrors, errorIn, fieldsOf } from "./failures.js"
 import type { Guard } from "./guard.js"
 import { check, sync } from "./messages.js"
-import { persistently, type SessionParts, watched } from "./repetition.js"
-import { batchOf, repeated, segmentsOf } from "./segments.js"
+import { type SessionParts, watched } from "./repetition.js"
+import { batchOf, segmentsOf } from "./segments.js"
+import { Single } from "./single.js"
 import { guardedKinds, isQuestion, isWhole, type Standing } from "./standing.js"
 
 const controlKinds: ReadonlySet<StatementKind> = new Set(["begin", "commit", "rollback", "savepoint"])
@@ -50,7 +50,7 @@ export class BatchRunner {
     if (acts.some((act) => this.#standing.kindOf(act) === undefined)) await coordinator.learnFacts()
     const kinds = acts.map((act) => this.#standing.kindOf(act) ?? "unknown")
     if (this.#standing.isOpen || !isWhole(batch)) return this.#runPart(batch, acts, kinds)
-    if (dialogue.status === "E") return this.#pass(batch, acts)
+    if (dialogue.status === "E") return this.#runInAbortedBlock(batch, acts, kinds)
     const isInBlock = dialogue.status === "T"
     const hasControl = acts.length > 1 && kinds.some((kind) => controlKinds.has(kind))
     if (hasControl && (isInBlock || (kinds[0] === "begin" && isGuarded(kinds)))) return this.#split(batch, acts)
@@ -69,6 +69,7 @@ export class BatchRunner {
     const [kind] = kinds
     if (acts.length === 1 && kind === "commit") {
       await this.#guard.commit(batch)
+      this.#standing.settle([batch], true)
       return this.#standing.startAnew()
     }
     if (acts.length === 1 && kind === "rollback") {
@@ -89,6 +90,12 @@ export class BatchRunner {
     }
   }
 
+  async #runInAbortedBlock(batch: Batch, acts: ReadonlyArray<Act>, kinds: Kinds): Promise<void> {
+    await this.#pass(batch, acts)
+    // Back to a savepoint of the client's, ours may be gone.
+    if (this.#parts.dialogue.status === "T" && kinds.includes("savepoint")) await this.#guard.noteForGood(acts, true)
+  }
+
   /** Whether something else than rows may have changed. */
   #mayLeaveMore(acts: ReadonlyArray<Act>, facts: SessionParts["coordinator"]["facts"]): boolean {
     return acts.some(
@@ -99,28 +106,13 @@ export class BatchRunner {
   }
 
   async #runOutside(batch: Batch, acts: ReadonlyArray<Act>, kinds: Kinds): Promise<void> {
-    const { coordinator, dialogue, participant } = this.#parts
+    const { coordinator } = this.#parts
     if (!isGuarded(kinds)) return this.#pass(batch, acts)
-    const isSchemaChange = kinds.includes("ddl")
     if (kinds.includes("copyIn") || kinds.includes("unknown") || kinds.some((kind) => controlKinds.has(kind))) {
-      await this.#passWatched(batch, acts, kinds)
+      await coordinator.singles.run(() => this.#passWatched(batch, acts, kinds))
       return void coordinator.countCommit()
     }
-    let answers: ReadonlyArray<Message> = []
-    let isFirst = true
-    const attempt = async () => {
-      const again = repeated(isFirst ? [] : batch.messages)
-      const asked = isFirst ? await dialogue.ask(...bytesOf(batch)) : await dialogue.ask(...again.messages)
-      answers = isFirst ? asked : again.cleaned(asked)
-      isFirst = false
-      return failureIn(answers)
-    }
-    await persistently(this.#parts, isSchemaChange, attempt, async () => {})
-    const succeeded = errorIn(answers) === undefined
-    if (succeeded && isSchemaChange) coordinator.countSchemaChange(participant)
-    else if (succeeded) coordinator.countCommit()
-    dialogue.answer(answers, isSchemaChange ? "schema" : "data")
-    this.#standing.settle([batch], succeeded)
+    await new Single(this.#parts, this.#standing).run(batch, acts)
   }
 
   /** As `#pass`, for what may be blocked, or takes data from the client. */
@@ -191,7 +183,7 @@ export class BatchRunner {
     this.#standing.knowSchema()
     const [act] = acts
     if (acts.length === 1 && act?.statement?.kind === "commit" && dialogue.status === "T" && isWhole(batch)) {
-      await loseAtCommit(dialogue, batch, conflict)
+      await loseAtCommit(dialogue, batch.messages, conflict)
       return this.#standing.startAnew()
     }
     if (dialogue.status === "T") await abortBlock(dialogue, conflictErrors[conflict])

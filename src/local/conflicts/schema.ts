@@ -42,10 +42,39 @@ BEGIN
   END LOOP;
 END $$`
 
+/**
+ * Gives a transaction a table of its own in the place of one that it may not write any more, with what it sees in it. Names
+ * without a schema mean the copy from then on, until the transaction is rolled back.
+ */
+const ownCopy = `CREATE FUNCTION _dsql.own_copy(name text, row_limit int) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  source text := (SELECT format('%I.%I', n.nspname, c.relname)
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = to_regclass(name) AND c.relkind = 'r' AND c.relpersistence = 'p');
+  columns text;
+  row_count bigint;
+  identity text;
+BEGIN
+  IF source IS NULL THEN RETURN; END IF;
+  EXECUTE format('SELECT count(*) FROM (SELECT FROM %s LIMIT %s) s', source, row_limit + 1) INTO row_count;
+  IF row_count > row_limit THEN RETURN; END IF;
+  EXECUTE format('CREATE TEMP TABLE %s (LIKE %s INCLUDING ALL EXCLUDING IDENTITY EXCLUDING STATISTICS)', name, source);
+  columns := (SELECT string_agg(quote_ident(a.attname), ', ') FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = source::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '');
+  EXECUTE format('INSERT INTO pg_temp.%s (%s) SELECT %s FROM %s', name, columns, columns, source);
+  FOR identity IN SELECT a.attname FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = source::regclass AND a.attidentity <> ''
+  LOOP
+    EXECUTE format('ALTER TABLE pg_temp.%s ALTER %I SET DEFAULT nextval(%L)',
+      name, identity, pg_get_serial_sequence(source, identity));
+  END LOOP;
+END $$`
+
 export const conflictSchema: ReadonlyArray<string> = [
   fail,
   rowLocks,
   "REVOKE ALL ON FUNCTION _dsql.pgrowlocks FROM PUBLIC",
   footprint,
-  "REVOKE ALL ON FUNCTION _dsql.footprint FROM PUBLIC"
+  "REVOKE ALL ON FUNCTION _dsql.footprint FROM PUBLIC",
+  ownCopy
 ]

@@ -141,6 +141,12 @@ export class Standing {
     this.noteStatus()
   }
 
+  /** A transaction begins that sees what there is now. */
+  startBlock(): void {
+    this.#since = this.#coordinator.commits
+    this.#hasSnapshot = true
+  }
+
   /** Notes since when the transaction exists, and since when it sees what it sees. */
   note(acts: ReadonlyArray<Act>): void {
     for (const { statement } of acts) {

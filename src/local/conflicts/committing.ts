@@ -1,0 +1,55 @@
+import type { Message } from "../framing.js"
+import type { Block } from "./block.js"
+import { type Conflict, errorIn } from "./failures.js"
+import { ObserverError } from "./observer.js"
+import { type SessionParts, watched } from "./repetition.js"
+
+/** What PostgreSQL answered to a COMMIT, or why there was none. */
+export type Ending =
+  | { readonly _tag: "Answered"; readonly answers: ReadonlyArray<Message> }
+  | { readonly _tag: "Lost"; readonly conflict: Conflict }
+
+const lost = (conflict: Conflict): Ending => ({ _tag: "Lost", conflict })
+
+/** Has `commit` commit a block that is as it was when its client last saw it, if it may. */
+export const commitBlock = async (
+  parts: SessionParts,
+  block: Block,
+  commit: () => Promise<ReadonlyArray<Message>>
+): Promise<Ending> => {
+  if (block.doom !== undefined) return lost(block.doom)
+  const { coordinator, participant } = parts
+  const { footprints, singles } = coordinator
+  const { processId, since = 0 } = participant
+  try {
+    // Another may have committed a lock on a row that this block holds.
+    if (await footprints.collide(participant, processId, since)) return lost("data")
+    const mayMatter = block.mayLock && (singles.isAnyRunning || coordinator.isAnyOpenBeside(participant))
+    const footprint = mayMatter ? await footprints.leave(participant, processId) : undefined
+    if (footprint === undefined) return answered(await send(parts, block, commit))
+    const answers = await singles.without(() => send(parts, block, commit))
+    const hasCommitted = answers !== undefined && errorIn(answers) === undefined
+    footprint.settle(hasCommitted ? coordinator.commits : undefined)
+    return answers === undefined ? lost("data") : answered(answers)
+  } catch (error) {
+    if (!(error instanceof ObserverError)) throw error
+    // Whether it may commit cannot be told, so it must not.
+    return lost("data")
+  }
+}
+
+const answered = (answers: ReadonlyArray<Message>): Ending => ({ _tag: "Answered", answers })
+
+const send = async (
+  parts: SessionParts,
+  block: Block,
+  commit: () => Promise<ReadonlyArray<Message>>
+): Promise<ReadonlyArray<Message>> => {
+  const { coordinator, participant } = parts
+  const { result: answers } = await watched(parts, block.changesSchema, commit)
+  if (errorIn(answers) === undefined) {
+    if (block.changesSchema) coordinator.countSchemaChange(participant)
+    else coordinator.countCommit()
+  }
+  return answers
+}
