@@ -243,11 +243,13 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
     const sessions = new Sessions()
     const network = new Gate()
     const databaseGate = new Gate()
-    const onCancel = async (key: Buffer): Promise<void> => {
-      if (options.cancel === "postgres") await cancelBackend(postgres.socketPath, key)
-    }
     const coordinator =
       options.conflicts === "service" ? new Coordinator(postgres.socketPath, internalUser, database) : undefined
+    const onCancel = async (key: Buffer): Promise<void> => {
+      if (options.cancel !== "postgres") return
+      coordinator?.expectCancel(key)
+      await cancelBackend(postgres.socketPath, key)
+    }
     endings.push(async () => coordinator?.close())
     const limits = limitsWith(options.limits)
     const faults = new Faults()

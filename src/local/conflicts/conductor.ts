@@ -99,6 +99,10 @@ export class ConflictConductor implements Conductor, Participant {
     } else this.yieldLocks()
   }
 
+  expectCancel(): void {
+    this.#dialogue.cancelledFor ??= "client"
+  }
+
   knowSchema(): void {
     this.#standing.knowSchema()
   }

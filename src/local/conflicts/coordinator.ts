@@ -15,6 +15,8 @@ export interface Participant {
   readonly yieldLocks: () => boolean
   /** Ends its transaction for the sake of a change of the schema. */
   readonly endForSchema: () => void
+  /** Its client asks PostgreSQL to cancel what it does. */
+  readonly expectCancel: () => void
   /** Learns of the schema as it is now. */
   readonly knowSchema: () => void
 }
@@ -70,6 +72,11 @@ export class Coordinator {
       this.#participants.delete(participant.processId)
     }
     this.#watches.delete(participant)
+  }
+
+  /** By the body of a CancelRequest, which begins with the process id. */
+  expectCancel(key: Buffer): void {
+    if (key.length >= 4) this.#participants.get(key.readUInt32BE(0))?.expectCancel()
   }
 
   close(): void {

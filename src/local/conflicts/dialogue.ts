@@ -1,6 +1,6 @@
 import type { Wire } from "../batches.js"
 import type { Message } from "../framing.js"
-import { type Conflict, conflictAnswer, errorIn, fieldsOf, translated } from "./failures.js"
+import { type Conflict, conflictAnswer, errorAnswer, errorIn, fieldsOf, translated } from "./failures.js"
 
 /** The transaction status of a ReadyForQuery: idle, in a block, in a block that is aborted. */
 export type Status = "I" | "T" | "E"
@@ -26,6 +26,9 @@ const allTypes = "123ACDEGHIKNRSTVWZcdnstv"
 
 const codeOfStatus = 5
 
+const isCancelled = (error: Message): boolean => fieldsOf(error).get("C") === "57014"
+const lockTimeout = errorAnswer({ code: "55P03", message: "canceling statement due to lock timeout" })
+
 /** What goes to PostgreSQL in one session, and which answers are whose. */
 export class Dialogue {
   readonly #wire: Wire
@@ -34,8 +37,8 @@ export class Dialogue {
   #status: Status = "I"
   #outbox: Array<Buffer> | undefined
   #hasEnded = false
-  /** What it is taken for that a statement is cancelled. */
-  cancelledFor: Conflict | undefined
+  /** Who has asked PostgreSQL to cancel a statement: the client, or we for a conflict. */
+  cancelledFor: Conflict | "client" | undefined
   /** While it is set, no ReadyForQuery goes on to the client; the last one is kept. */
   isQuiet = false
   #lastReady: Message | undefined
@@ -137,12 +140,13 @@ export class Dialogue {
     if (loud.length > 0) this.#wire.answer(loud)
   }
 
-  onAnswer(message: Message): boolean {
+  onAnswer(answer: Message): boolean {
     const [request] = this.#requests
     if (request === undefined) return true
-    const { type } = message
+    const { type } = answer
     if (type === "A") return true
-    if (type === "E" && fieldsOf(message).get("V") === "FATAL") return this.#takeLeave(request)
+    if (type === "E" && fieldsOf(answer).get("V") === "FATAL") return this.#takeLeave(request)
+    const message = this.#isRefusedLock(answer) ? lockTimeout : answer
     if (type === "G") {
       this.#release(request)
       this.#onCopy()
@@ -159,7 +163,7 @@ export class Dialogue {
     if (request.keepsBack) return false
     if (type !== "E") return true
     this.#lastError = this.#shown(message, request.refused)
-    if (this.#lastError === message) return true
+    if (this.#lastError === answer) return true
     this.#wire.answer([this.#lastError])
     return false
   }
@@ -170,8 +174,15 @@ export class Dialogue {
   }
 
   #shown(error: Message, refused: Conflict): Message {
-    if (this.cancelledFor === undefined || fieldsOf(error).get("C") !== "57014") return translated(error, refused)
-    return conflictAnswer(this.cancelledFor)
+    const { cancelledFor } = this
+    if (cancelledFor === undefined || cancelledFor === "client" || !isCancelled(error))
+      return translated(error, refused)
+    return conflictAnswer(cancelledFor)
+  }
+
+  /** PostgreSQL calls a lock timeout a cancelled statement if it gets the lock at that moment, and then waits for another. */
+  #isRefusedLock(answer: Message): boolean {
+    return answer.type === "E" && this.cancelledFor === undefined && isCancelled(answer)
   }
 
   #expect(kind: Pick<Request, "keepsBack" | "isOwn" | "refused">): Promise<ReadonlyArray<Message>> {
