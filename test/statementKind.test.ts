@@ -84,17 +84,17 @@ describe("calledNames", () => {
 
 describe("targetsOf", () => {
   const statements = [
-    ["INSERT INTO a.t (b) VALUES (1)", ["t"], true],
-    [`UPDATE ONLY "T" SET b = 1`, ["T"], false],
-    ["UPDATE t SET b = DEFAULT", ["t"], true],
-    ["DELETE FROM t USING s", ["t"], false],
-    ["MERGE INTO t USING s ON true WHEN MATCHED THEN UPDATE SET b = 1", ["t"], true],
-    ["WITH a AS (DELETE FROM t RETURNING *) INSERT INTO s SELECT * FROM a", ["t", "s"], true],
-    ["INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 1", ["t"], true],
-    ["SELECT * FROM t FOR UPDATE OF t", [], false]
+    ["INSERT INTO a.t (b) VALUES (1)", ["t"], [], true],
+    [`UPDATE ONLY "T" SET b = 1, "C" = d WHERE e = 1`, ["T"], ["b", "C"], false],
+    ["UPDATE t SET (b, c) = (1, 2), d = DEFAULT", ["t"], ["b", "c", "d"], true],
+    ["DELETE FROM t USING s", ["t"], [], false],
+    ["MERGE INTO t USING s ON true WHEN MATCHED THEN UPDATE SET b = 1", ["t"], ["b"], true],
+    ["WITH a AS (DELETE FROM t RETURNING *) INSERT INTO s SELECT * FROM a", ["t", "s"], [], true],
+    ["INSERT INTO t VALUES (1) ON CONFLICT (a) DO UPDATE SET b = 1", ["t"], ["b"], true],
+    ["SELECT * FROM t FOR UPDATE OF t", [], [], false]
   ] as const
-  it.each(statements)("of %j are %j", (sql, names, usesDefaults) => {
-    assert.deepStrictEqual(targetsOf(tokensOf(sql)), { names: new Set(names), usesDefaults })
+  it.each(statements)("of %j are %j, with %j", (sql, names, columns, usesDefaults) => {
+    assert.deepStrictEqual(targetsOf(tokensOf(sql)), { names: new Set(names), columns: new Set(columns), usesDefaults })
   })
 })
 

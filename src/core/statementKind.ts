@@ -127,6 +127,8 @@ export const calledNames = (tokens: Tokens): ReadonlySet<string> =>
 /** Which tables a statement writes, by their names without a schema. */
 export interface Targets {
   readonly names: ReadonlySet<string>
+  /** The columns that an UPDATE assigns. */
+  readonly columns: ReadonlySet<string>
   /** Whether columns may get their defaults. */
   readonly usesDefaults: boolean
 }
@@ -141,7 +143,18 @@ export const targetsOf = (tokens: Tokens): Targets => {
     return name === undefined ? [] : (identifierName(name) ?? [])
   })
   const usesDefaults = ["insert", "merge", "default"].some((word) => tokens.some((token) => isWord(token, word)))
-  return { names: new Set(names), usesDefaults }
+  return { names: new Set(names), columns: new Set(assignedColumns(tokens)), usesDefaults }
+}
+
+/** Names behind SET or a comma and in front of an equals sign, or in a list; a few others may be among them. */
+const assignedColumns = (tokens: Tokens): ReadonlyArray<string> => {
+  const hasList = tokens.some((token, index) => isWord(token, "set") && isPunctuation(tokens[index + 1], "("))
+  return tokens.flatMap((token, index) => {
+    const [previous, next] = [tokens[index - 1], tokens[index + 1]]
+    const isAssigned = next?.text === "=" && (isWord(previous, "set") || isPunctuation(previous, ","))
+    const isListed = hasList && (isPunctuation(next, ",") || isPunctuation(next, ")"))
+    return isAssigned || isListed ? (identifierName(token) ?? []) : []
+  })
 }
 
 /** FOR UPDATE, FOR NO KEY UPDATE, ON CONFLICT DO UPDATE, ON DELETE. */

@@ -33,8 +33,8 @@ export class Block {
   isPinned = false
   /** Whether the client sets savepoints itself, so that we cannot. */
   isOpaque = false
-  /** Whether it may have locked rows that it did not write. */
-  mayLock = false
+  /** Whether it may have locked rows that it did not write, or removed some. */
+  mayLeaveNoTrace = false
   changesSchema = false
 
   /** What it did so far stays where it is. */

@@ -163,6 +163,6 @@ const empty: KnownStatement = {
   kind: "empty",
   source: { start: 0, text: "", tokens: [] },
   calls: new Set(),
-  targets: { names: new Set(), usesDefaults: false },
+  targets: { names: new Set(), columns: new Set(), usesDefaults: false },
   shadow: undefined
 }

@@ -1,6 +1,8 @@
 import type { Message } from "../framing.js"
 import type { Block } from "./block.js"
+import type { Held } from "./footprints.js"
 import { type Conflict, errorIn } from "./failures.js"
+import { runText, valuesOf } from "./messages.js"
 import { ObserverError } from "./observer.js"
 import { type SessionParts, watched } from "./repetition.js"
 
@@ -20,12 +22,16 @@ export const commitBlock = async (
   if (block.doom !== undefined) return lost(block.doom)
   const { coordinator, participant } = parts
   const { footprints, singles } = coordinator
-  const { processId, since = 0 } = participant
+  const holder = {
+    processId: participant.processId,
+    since: participant.since,
+    ownRows: (tables: Names, updated: Names) => ownRows(parts, tables, updated)
+  }
   try {
     // Another may have committed a lock on a row that this block holds.
-    if (await footprints.collide(participant, processId, since)) return lost("data")
-    const mayMatter = block.mayLock && (singles.isAnyRunning || coordinator.isAnyOpenBeside(participant))
-    const footprint = mayMatter ? await footprints.leave(participant, processId) : undefined
+    if (await footprints.collide(holder)) return lost("data")
+    const mayMatter = block.mayLeaveNoTrace && (singles.isAnyRunning || coordinator.isAnyOpenBeside(participant))
+    const footprint = mayMatter ? await footprints.leave(holder) : undefined
     if (footprint === undefined) return answered(await send(parts, block, commit))
     const answers = await singles.without(() => send(parts, block, commit))
     const hasCommitted = answers !== undefined && errorIn(answers) === undefined
@@ -36,6 +42,20 @@ export const commitBlock = async (
     // Whether it may commit cannot be told, so it must not.
     return lost("data")
   }
+}
+
+type Names = ReadonlyArray<string>
+
+const ownRows = async ({ dialogue }: SessionParts, tables: Names, updated: Names): Promise<Held> => {
+  const answers = await dialogue.askPrivately(
+    runText(`SELECT held, mode FROM _dsql.own_footprint('{${tables.join()}}', '{${updated.join()}}')`)
+  )
+  if (errorIn(answers) !== undefined) throw new ObserverError()
+  return answers.flatMap(({ raw, type }) => {
+    if (type !== "D") return []
+    const [row = "", mode = ""] = valuesOf(raw)
+    return [[row, mode] as const]
+  })
 }
 
 const answered = (answers: ReadonlyArray<Message>): Ending => ({ _tag: "Answered", answers })

@@ -1,5 +1,5 @@
 import { calledNames } from "../../core/statementKind.js"
-import { isSignificant, tokenize } from "../../core/lexer.js"
+import { isSignificant, isWord, tokenize } from "../../core/lexer.js"
 import type { KnownStatement } from "./texts.js"
 import type { Observer } from "./observer.js"
 
@@ -11,6 +11,8 @@ export interface Facts {
   readonly ownFunctions: ReadonlySet<string>
   /** Tables with a column whose default is volatile. */
   readonly volatileTables: ReadonlySet<string>
+  /** Columns of unique indexes. */
+  readonly keyColumns: ReadonlySet<string>
   /** Tables at either end of a foreign key: writing one may lock rows of the other. */
   readonly linkedTables: ReadonlySet<string>
 }
@@ -26,6 +28,9 @@ SELECT 'default', c.relname, pg_get_expr(d.adbin, d.adrelid)
 UNION ALL
 SELECT 'identity', c.relname, NULL FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE a.attidentity <> ''
 UNION ALL
+SELECT 'key', a.attname, NULL FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indexrelid
+  WHERE i.indisunique AND i.indexrelid >= 16384
+UNION ALL
 SELECT 'link', c.relname, NULL
   FROM pg_constraint f JOIN pg_class c ON c.oid IN (f.conrelid, f.confrelid) WHERE f.contype = 'f'`
 
@@ -33,18 +38,20 @@ export const readFacts = async (observer: Observer): Promise<Facts> => {
   const volatileFunctions = new Set<string>()
   const ownFunctions = new Set<string>()
   const volatileTables = new Set<string>()
+  const keyColumns = new Set<string>()
   const linkedTables = new Set<string>()
   // Functions come first.
   for (const [what, name, expression] of await observer.query(query)) {
     const written = asWritten(name ?? "")
     if (what === "function" || what === "own") volatileFunctions.add(written)
     if (what === "own") ownFunctions.add(written)
+    if (what === "key") keyColumns.add(written)
     if (what === "link") linkedTables.add(written)
     if (what === "identity" || (what === "default" && callsAny(expression ?? "", volatileFunctions))) {
       volatileTables.add(written)
     }
   }
-  return { volatileFunctions, ownFunctions, volatileTables, linkedTables }
+  return { volatileFunctions, ownFunctions, volatileTables, keyColumns, linkedTables }
 }
 
 /** Texts of statements are read byte by byte; see `messages.ts`. */
@@ -67,10 +74,11 @@ export const isVolatile = ({ calls, kind, targets }: KnownStatement, facts: Fact
   (intersects(calls, facts.volatileFunctions) ||
     (targets.usesDefaults && intersects(targets.names, facts.volatileTables)))
 
-/** Whether it may lock rows that it does not write. */
-export const mayLock = ({ kind, source, targets }: KnownStatement, facts: Facts): boolean =>
+/** Whether it may do what leaves no trace once it has committed: lock rows, remove them, or change their keys. */
+export const mayLeaveNoTrace = ({ kind, source, targets }: KnownStatement, facts: Facts): boolean =>
   kind === "lock" ||
   kind === "unknown" ||
   kind === "copyIn" ||
-  source.tokens.some(({ text }) => text.toLowerCase() === "for") ||
-  intersects(targets.names, facts.linkedTables)
+  source.tokens.some((token) => ["for", "delete", "merge"].some((word) => isWord(token, word))) ||
+  intersects(targets.names, facts.linkedTables) ||
+  intersects(targets.columns, facts.keyColumns)

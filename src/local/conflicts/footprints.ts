@@ -2,14 +2,12 @@ import type { Row } from "../internalSession.js"
 import type { Observer } from "./observer.js"
 
 /**
- * A lock leaves no trace in PostgreSQL once its transaction has committed, but on the service whoever locked a row and
- * committed first wins. So the rows that a transaction locked and did not write are remembered as long as another is open
- * that was there before.
+ * A lock leaves no trace in PostgreSQL once its transaction has committed, nor does a row that is gone stop another from
+ * inserting its key; but on the service whoever commits first wins. So the rows that a transaction locked or removed are
+ * remembered as long as another is open that was there before.
  */
 interface Footprint {
-  /** Whose they are. */
-  readonly owner: object
-  /** The rows by their table and key, with the strongest lock on each. */
+  /** The rows by their table and key, with the strongest hold on each. */
   readonly rows: ReadonlyMap<string, Strength>
   /** When its COMMIT was answered, as a number of commits; infinite before. */
   committedAt: number
@@ -28,16 +26,26 @@ const strengths: Readonly<Record<string, Strength>> = {
   Update: "keyUpdate"
 }
 
-/** Only locks without a write need to be remembered: a write is a new version of the row. */
-const isLockOnly = (mode: string): boolean => mode.startsWith("For ") || mode === "Key Share"
+/** Other writes leave a trace: the new version of the row. */
+const leavesNoTrace = (mode: string): boolean => mode !== "No Key Update"
 
 /** Section "Concurrency control" of the service's guide. */
 const areCompatible = (one: Strength, other: Strength): boolean =>
   one !== "keyUpdate" && other !== "keyUpdate" && (one === "keyShare" || other === "keyShare")
 
-/** Locks of a whole table that PostgreSQL takes where rows are locked, and where they are written. */
-const lockingModes = "{RowShareLock}"
-const allModes = "{RowShareLock,RowExclusiveLock}"
+/** Rows as `table:key`, each with a mode of PostgreSQL's. */
+export type Held = ReadonlyArray<readonly [row: string, mode: string]>
+
+/** A transaction that is about to commit. */
+export interface Holder {
+  readonly processId: number
+  readonly since: number | undefined
+  /**
+   * What only it sees of what it holds: of the given tables also what it has written, and of rows that it has updated those
+   * that it has removed since. Rejects if it cannot tell.
+   */
+  readonly ownRows: (tables: ReadonlyArray<string>, updated: ReadonlyArray<string>) => Promise<Held>
+}
 
 export class Footprints {
   readonly #observer: Observer
@@ -54,11 +62,13 @@ export class Footprints {
     }
   }
 
-  /** Whether a transaction holds a row against one that it does not see. Rejects if that cannot be told. */
-  async collide(owner: object, processId: number, since: number): Promise<boolean> {
-    const unseen = this.#footprints.filter((footprint) => footprint.owner !== owner && footprint.committedAt > since)
+  /** Whether a transaction holds a row against one that it does not see. Rejects if it cannot be told. */
+  async collide(holder: Holder): Promise<boolean> {
+    const { since = 0 } = holder
+    const unseen = this.#footprints.filter(({ committedAt }) => committedAt > since)
     if (unseen.length === 0) return false
-    const held = await this.#rowsOf(processId, allModes)
+    const tables = new Set(unseen.flatMap(({ rows }) => [...rows.keys()].map((row) => row.slice(0, row.indexOf(":")))))
+    const held = await this.#heldBy(holder, [...tables])
     return held.some(([row, mode]) =>
       unseen.some(({ rows }) => {
         const other = rows.get(row)
@@ -68,20 +78,16 @@ export class Footprints {
   }
 
   /**
-   * Remembers what a transaction has locked that is about to commit. Must be told when it has, or that it has not.
-   * `undefined` if it has locked nothing.
+   * Remembers what a transaction has locked or removed that is about to commit. Must be told when it has, or that it has
+   * not. `undefined` if there is nothing.
    */
-  async leave(
-    owner: object,
-    processId: number
-  ): Promise<{ readonly settle: (committedAt: number | undefined) => void } | undefined> {
+  async leave(holder: Holder): Promise<{ readonly settle: (committedAt: number | undefined) => void } | undefined> {
     const rows = new Map<string, Strength>()
-    for (const [row, mode] of await this.#rowsOf(processId, lockingModes)) {
-      const strength = strengths[mode] ?? "keyUpdate"
-      if (isLockOnly(mode) && rows.get(row) !== "keyUpdate") rows.set(row, strength)
+    for (const [row, mode] of await this.#heldBy(holder, [])) {
+      if (leavesNoTrace(mode) && rows.get(row) !== "keyUpdate") rows.set(row, strengths[mode] ?? "keyUpdate")
     }
     if (rows.size === 0) return undefined
-    const footprint: Footprint = { owner, rows, committedAt: Number.POSITIVE_INFINITY }
+    const footprint: Footprint = { rows, committedAt: Number.POSITIVE_INFINITY }
     this.#footprints = [...this.#footprints, footprint]
     const settle = (committedAt: number | undefined): void => {
       if (committedAt !== undefined) footprint.committedAt = committedAt
@@ -90,10 +96,10 @@ export class Footprints {
     return { settle }
   }
 
-  async #rowsOf(processId: number, tableLocks: string): Promise<ReadonlyArray<readonly [row: string, mode: string]>> {
-    const rows = await this.#observer.query(
-      `SELECT relation, key, mode FROM _dsql.footprint(${processId}, '${tableLocks}')`
-    )
-    return rows.map(([relation, key, mode]: Row) => [`${relation} ${key}`, mode ?? ""] as const)
+  async #heldBy({ ownRows, processId }: Holder, tables: ReadonlyArray<string>): Promise<Held> {
+    const rows = await this.#observer.query(`SELECT held, mode FROM _dsql.footprint(${processId})`)
+    const held = rows.map(([row, mode]: Row) => [row ?? "", mode ?? ""] as const)
+    const updated = held.flatMap(([row, mode]) => (leavesNoTrace(mode) ? [] : [row]))
+    return [...held, ...(await ownRows(tables, updated))]
   }
 }

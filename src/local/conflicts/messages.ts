@@ -124,5 +124,14 @@ export const withTextResults = (values: Buffer): Buffer => {
 /** The types that a ParameterDescription gives, as a Parse takes them. */
 export const typesOf = (parameterDescription: Buffer): Buffer => parameterDescription.subarray(5)
 
-/** The first value of a DataRow, as text. */
-export const firstValue = (row: Buffer): string => row.toString("utf8", 11, 11 + Math.max(0, row.readInt32BE(7)))
+/** The values of a DataRow that come as text; NULL is empty. */
+export const valuesOf = (row: Buffer): ReadonlyArray<string> => {
+  let at = 7
+  return Array.from({ length: row.readUInt16BE(5) }, () => {
+    const length = Math.max(0, row.readInt32BE(at))
+    at += 4 + length
+    return row.toString("utf8", at - length, at)
+  })
+}
+
+export const firstValue = (row: Buffer): string => valuesOf(row)[0] ?? ""

@@ -1,7 +1,7 @@
 import type { Message } from "../framing.js"
 import { type Block, digestOf } from "./block.js"
 import type { Act } from "./book.js"
-import { isVolatile, mayLock } from "./facts.js"
+import { isVolatile, mayLeaveNoTrace } from "./facts.js"
 import type { SessionParts } from "./repetition.js"
 
 /** Takes note of what a block has done by one batch, and whether it could be done again. */
@@ -29,7 +29,7 @@ const judge = async ({ coordinator }: SessionParts, block: Block, acts: Readonly
   const facts = coordinator.facts ?? (await coordinator.learnFacts().catch(() => undefined))
   let isRepeatable = true
   for (const { call, statement } of acts) {
-    block.mayLock ||= facts === undefined || statement === undefined || mayLock(statement, facts)
+    block.mayLeaveNoTrace ||= facts === undefined || statement === undefined || mayLeaveNoTrace(statement, facts)
     block.changesSchema ||= statement?.kind === "ddl"
     isRepeatable &&=
       facts !== undefined &&

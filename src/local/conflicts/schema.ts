@@ -14,31 +14,72 @@ const rowLocks = `CREATE FUNCTION _dsql.pgrowlocks(
   RETURNS SETOF record LANGUAGE C STRICT AS '$libdir/pgrowlocks'`
 
 /**
- * The rows that the transaction of a backend has locked, or written over, by table and key; in which mode is PostgreSQL's to
- * say. Only tables that it may have locked in one of the given ways are looked at. A row without a primary key is known by
- * its place, which is as good while whoever could see it there is still at work.
+ * What names a row among all of the database, as an expression: its table and its primary key. Without such a key that is its
+ * place, which is as good while whoever could see it there is still at work. Hashed, so that it is the same in any encoding.
  */
-const footprint = `CREATE FUNCTION _dsql.footprint(backend int, table_locks text[])
-  RETURNS TABLE (relation oid, key text, mode text) LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+const rowName = `CREATE FUNCTION _dsql.row_name(relation oid) RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+  SELECT format('%L || md5(%s)', relation || ':', coalesce((
+    SELECT 'ROW(' || string_agg(format('t.%I', a.attname), ', ' ORDER BY k.place) || ')::text'
+    FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY k(number, place)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
+    WHERE i.indrelid = relation AND i.indisprimary), 't.ctid::text'))
+$$`
+
+/** Clients may have set other ways to write values. */
+const settings = `SET search_path = pg_catalog SET timezone = 'UTC' SET datestyle = 'ISO' SET intervalstyle = 'postgres'
+  SET extra_float_digits = 1`
+
+/** The transaction ids of a backend, those of its savepoints included. */
+const transactionIds = `CREATE FUNCTION _dsql.xids(backend int) RETURNS xid[] LANGUAGE sql SET search_path = pg_catalog AS $$
+  SELECT ARRAY(SELECT l.transactionid FROM pg_locks l
+    WHERE l.pid = backend AND l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock')
+$$`
+
+/** The rows that the transaction of a backend has locked, or written over; in which mode is PostgreSQL's to say. */
+const footprint = `CREATE FUNCTION _dsql.footprint(backend int) RETURNS TABLE (held text, mode text)
+  LANGUAGE plpgsql ${settings} AS $$
 DECLARE
-  xids xid[] := ARRAY(SELECT l.transactionid FROM pg_locks l
-    WHERE l.pid = backend AND l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock');
   r record;
 BEGIN
   FOR r IN
-    SELECT c.oid, c.oid::regclass::text AS name, (
-      SELECT 'ROW(' || string_agg(format('t.%I', a.attname), ', ' ORDER BY k.place) || ')::text'
-      FROM pg_index i CROSS JOIN unnest(i.indkey) WITH ORDINALITY k(number, place)
-      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
-      WHERE i.indrelid = c.oid AND i.indisprimary) AS key
+    SELECT c.oid::regclass::text AS name, _dsql.row_name(c.oid) AS row_name
     FROM pg_class c WHERE c.relkind = 'r' AND c.oid IN (
       SELECT l.relation FROM pg_locks l
-      WHERE l.pid = backend AND l.locktype = 'relation' AND l.mode = ANY (table_locks))
+      WHERE l.pid = backend AND l.locktype = 'relation' AND l.mode IN ('RowShareLock', 'RowExclusiveLock'))
   LOOP
     RETURN QUERY EXECUTE format(
-      'SELECT %s::oid, %s, m.mode FROM _dsql.pgrowlocks(%L) l CROSS JOIN unnest(l.xids, l.modes) m(xid, mode)
+      'SELECT %s, m.mode FROM _dsql.pgrowlocks(%L) l CROSS JOIN unnest(l.xids, l.modes) m(xid, mode)
        JOIN ONLY %s t ON t.ctid = l.locked_row WHERE m.xid = ANY ($1)',
-      r.oid, coalesce(r.key, 't.ctid::text'), r.name, r.name) USING xids;
+      r.row_name, r.name, r.name) USING _dsql.xids(backend);
+  END LOOP;
+END $$`
+
+/**
+ * What only the transaction itself sees of that, and is asked for: its locks on rows that it has written before; of the rows
+ * that it has updated, those that it has removed since; and all that it has written in the given tables, since PostgreSQL lets
+ * it insert a key that another has deleted.
+ */
+const ownFootprint = `CREATE FUNCTION _dsql.own_footprint(tables oid[], updated text[]) RETURNS TABLE (held text, mode text)
+  LANGUAGE plpgsql SECURITY DEFINER ${settings} AS $$
+DECLARE
+  is_own text := 't.xmin::text::numeric >= pg_snapshot_xmax(pg_current_snapshot())::text::numeric';
+  r record;
+BEGIN
+  FOR r IN
+    SELECT c.oid, c.oid = ANY (tables) AS is_given, c.oid::regclass::text AS name, _dsql.row_name(c.oid) AS row_name
+    FROM pg_class c WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND c.oid IN (
+      SELECT l.relation FROM pg_locks l
+      WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock')
+  LOOP
+    IF r.is_given THEN
+      RETURN QUERY EXECUTE format('SELECT %s, ''No Key Update'' FROM ONLY %s t WHERE %s', r.row_name, r.name, is_own);
+    END IF;
+    RETURN QUERY EXECUTE format('SELECT u, ''Update'' FROM unnest($1) u WHERE u LIKE %L EXCEPT SELECT %s, ''Update'' FROM ONLY %s t',
+      r.oid || ':%', r.row_name, r.name) USING updated;
+    RETURN QUERY EXECUTE format(
+      'SELECT %s, m.mode FROM _dsql.pgrowlocks(%L) l CROSS JOIN unnest(l.xids, l.modes) m(xid, mode)
+       JOIN ONLY %s t ON t.ctid = l.locked_row WHERE m.xid = ANY ($1) AND %s',
+      r.row_name, r.name, r.name, is_own) USING _dsql.xids(pg_backend_pid());
   END LOOP;
 END $$`
 
@@ -74,7 +115,10 @@ export const conflictSchema: ReadonlyArray<string> = [
   fail,
   rowLocks,
   "REVOKE ALL ON FUNCTION _dsql.pgrowlocks FROM PUBLIC",
+  rowName,
+  transactionIds,
   footprint,
   "REVOKE ALL ON FUNCTION _dsql.footprint FROM PUBLIC",
+  ownFootprint,
   ownCopy
 ]

@@ -4,7 +4,7 @@ import { begin, Block, commit, rollBack } from "./block.js"
 import type { Act } from "./book.js"
 import { commitBlock } from "./committing.js"
 import { readyForQuery } from "./ending.js"
-import { mayLock } from "./facts.js"
+import { mayLeaveNoTrace } from "./facts.js"
 import { conflictAnswer, errorIn, failureIn } from "./failures.js"
 import { persistently, type SessionParts } from "./repetition.js"
 import { repeated } from "./segments.js"
@@ -49,7 +49,7 @@ export class Single {
     const { coordinator, participant } = this.#parts
     if (!coordinator.isAnyOpenBeside(participant)) return false
     const facts = coordinator.facts ?? (await coordinator.learnFacts())
-    return acts.some(({ statement }) => statement === undefined || mayLock(statement, facts))
+    return acts.some(({ statement }) => statement === undefined || mayLeaveNoTrace(statement, facts))
   }
 
   #runAlone(messages: ReadonlyArray<Buffer>): Promise<Answers> {
@@ -70,7 +70,7 @@ export class Single {
       return [...answers.slice(0, -1), idle]
     }
     const block = new Block()
-    block.mayLock = true
+    block.mayLeaveNoTrace = true
     const ending = await commitBlock(this.#parts, block, () => dialogue.askPrivately(commit))
     const error = ending._tag === "Lost" ? conflictAnswer(ending.conflict) : errorIn(ending.answers)
     if (ending._tag === "Lost") await dialogue.command(rollBack)
