@@ -3,6 +3,7 @@ import { SqlClient } from "@effect/sql"
 import { Array, Clock, Effect, type Exit, Fiber, Option, Queue, Random } from "effect"
 import { type DsqlErrors, DsqlTransaction } from "effect-dsql"
 import { DsqlLocal, type LocalCluster } from "effect-dsql/Local"
+import * as DsqlTesting from "effect-dsql/Testing"
 
 export const accounts = 50
 export const fibers = 16
@@ -54,41 +55,52 @@ const verified = ({ key }: Transfer, moving: ReturnType<typeof move>) => {
   )
 }
 
-/** What goes wrong, each with how often it did. */
-export type Mishaps = Record<string, number>
-
-/** Gives what has gone wrong, if anything has. */
-type Mishap = (local: LocalCluster, sql: SqlClient.SqlClient, n: number) => Effect.Effect<string | undefined, unknown>
+/** What goes wrong: a fault that strikes whoever comes next, or something that is done at once, as the `n`th. */
+type Mishap = (local: LocalCluster, sql: SqlClient.SqlClient, n: number) => Effect.Effect<unknown, unknown>
 
 const dropOne: Mishap = (local) =>
   Effect.gen(function* () {
-    const open = (yield* local.connections).filter(({ applicationName }) => applicationName.startsWith("bank:"))
-    if (open.length === 0) return undefined
-    const { id } = open[yield* Random.nextIntBetween(0, open.length)]!
-    return (yield* local.dropConnection(id)) ? "a connection dropped" : undefined
+    const { id } = yield* Random.choice(yield* local.connections)
+    yield* local.dropConnection(id)
   })
 
-const changeSchema: Mishap = (_, sql, n) =>
-  Effect.as(sql`CREATE TABLE ${sql(`other_${n}`)} (id int PRIMARY KEY)`, "a table created")
+const mishaps: Readonly<Record<string, Mishap>> = {
+  "a connection is dropped": dropOne,
+  "a table is created": (_, sql, n) => sql`CREATE TABLE ${sql(`other_${n}`)} (id int PRIMARY KEY)`,
+  "a column is altered": (_, sql, n) =>
+    sql`ALTER TABLE account ALTER COLUMN cents SET DEFAULT ${sql.literal(String(n))}`,
+  "a COMMIT conflicts": (local) => local.failNext("COMMIT", DsqlTesting.conflict()),
+  "a COMMIT conflicts over the schema": (local) => local.failNext("COMMIT", DsqlTesting.conflict("Schema")),
+  "a COMMIT meets a passing condition": (local) => local.failNext("COMMIT", DsqlTesting.unavailable()),
+  "a COMMIT is lost before it is done": (local) => local.dropAtCommit("before"),
+  "a COMMIT is lost under way": (local) => local.dropAtCommit("during"),
+  "the answer to a COMMIT is lost": (local) => local.dropAtCommit("after"),
+  "a statement conflicts over the schema": (local) => local.failNext("statement", DsqlTesting.conflict("Schema")),
+  "a statement meets a passing condition": (local) => local.failNext("statement", DsqlTesting.unavailable()),
+  "a statement is lost": (local) => local.failNext("statement", DsqlTesting.connectionLost()),
+  "a BEGIN is lost": (local) => local.failNext("BEGIN", DsqlTesting.connectionLost()),
+  "a ROLLBACK is lost": (local) => local.failNext("ROLLBACK", DsqlTesting.connectionLost()),
+  "a login is refused": (local) => local.failNext("connect", DsqlTesting.connectionRefused("TooManyConnections")),
+  "a login finds the cluster asleep": (local) =>
+    local.failNext("connect", DsqlTesting.connectionRefused("ClusterWaking"))
+}
 
-const changeAccount: Mishap = (_, sql, n) =>
-  Effect.as(sql`ALTER TABLE account ALTER COLUMN cents SET DEFAULT ${sql.literal(String(n))}`, "a column altered")
+export const kindsOfMishap = Object.keys(mishaps)
 
-const mishaps: ReadonlyArray<Mishap> = [dropOne, dropOne, changeSchema, changeAccount]
-
-/** One after a few attempts each, as long as it is not interrupted. */
-const misfortune = (attempts: Queue.Dequeue<void>, happened: Mishaps) =>
+/** All kinds one after the other, in an order that is drawn anew each time, and a few attempts from one to the next. */
+const misfortune = (attempts: Queue.Dequeue<void>, happened: Record<string, number>) =>
   Effect.gen(function* () {
     const local = yield* DsqlLocal
     const sql = yield* SqlClient.SqlClient
-    for (let n = 0; ; n++) {
-      const pause = yield* Random.nextIntBetween(5, 20)
-      yield* Queue.takeN(attempts, pause)
-      const mishap = mishaps[yield* Random.nextIntBetween(0, mishaps.length)]!
-      const what = yield* DsqlTransaction.retryStatement(mishap(local, sql, n))
-      if (what !== undefined) happened[what] = (happened[what] ?? 0) + 1
+    for (let n = 0; ;) {
+      for (const kind of yield* Random.shuffle(kindsOfMishap)) {
+        yield* Queue.takeN(attempts, yield* Random.nextIntBetween(3, 12))
+        // Who makes trouble may meet some.
+        yield* Effect.catchAll(mishaps[kind]!(local, sql, n++), () => Effect.void)
+        happened[kind] = (happened[kind] ?? 0) + 1
+      }
     }
-  }).pipe(Effect.provide(DsqlLocal.layerClient({ pool: { max: 1 }, applicationName: "trouble" })))
+  }).pipe(Effect.provide(DsqlLocal.layerClient({ pool: { max: 1 } })))
 
 export interface Asked {
   readonly transfer: Transfer
@@ -100,7 +112,7 @@ export interface Asked {
 export const business = (seed: number, goesOn: (transfers: number, milliseconds: number) => boolean) =>
   Effect.gen(function* () {
     const attempts = yield* Queue.unbounded<void>()
-    const happened: Mishaps = {}
+    const happened: Record<string, number> = {}
     const began = yield* Clock.currentTimeMillis
     const cashier = (fiber: number) =>
       Effect.gen(function* () {
@@ -125,8 +137,9 @@ export const business = (seed: number, goesOn: (transfers: number, milliseconds:
         { concurrency: "unbounded" }
       )
       const ended = yield* Fiber.interrupt(trouble)
+      yield* Effect.flatMap(DsqlLocal, ({ clearFaults }) => clearFaults)
       return { asked: asked.flat(), happened, trouble: ended, books: yield* readBooks }
-    }).pipe(Effect.provide(DsqlLocal.layerClient({ pool: { max: 10 }, applicationName: "bank" })))
+    }).pipe(Effect.provide(DsqlLocal.layerClient({ pool: { max: 10 } })))
   })
 
 /** The keys of what was moved, all the money, and the accounts that do not agree with what was moved. */
