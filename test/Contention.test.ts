@@ -9,8 +9,9 @@ import { counted, createCounter, increment, race } from "./support/counter.js"
 import { startProgram } from "./support/program.js"
 import { told } from "./support/transactions.js"
 
-/** Of each process; `npm run soak` has them count as far as the fibers of one. */
+/** Of each process; `npm run soak` has them count as far as the fibers of one, for minutes if the machine has else to do. */
 const roundsOfProcess = process.env["DSQL_SOAK"] === undefined ? 10 : 50
+const timeout = process.env["DSQL_SOAK"] === undefined ? 180_000 : 600_000
 
 const fibers = 32
 const rounds = 50
@@ -61,7 +62,7 @@ layer(conflictingCluster(), { excludeTestServices: true, timeout: "60 seconds" }
         // There was something to retry.
         assert.isAbove(attempts, fibers * rounds)
       }),
-    180_000
+    timeout
   )
 
   it.effect(
@@ -92,7 +93,7 @@ layer(conflictingCluster(), { excludeTestServices: true, timeout: "60 seconds" }
         assert.strictEqual(yield* Effect.provide(counted, DsqlLocal.layerClient()), 8 * 4 * roundsOfProcess)
         yield* Effect.repeat(local.connectionCount, { until: (count) => count === 0 })
       }),
-    180_000
+    timeout
   )
 
   const onlyOnce: ReadonlyArray<
@@ -119,6 +120,6 @@ layer(conflictingCluster(), { excludeTestServices: true, timeout: "60 seconds" }
         assert.strictEqual(won, n)
         assert.strictEqual(won! + conflicts!, fibers * rounds)
       }),
-    180_000
+    timeout
   )
 })
