@@ -88,8 +88,8 @@ const isVerb = (token: Token | undefined, verbs: ReadonlySet<string>): boolean =
 const isNameBehind = (token: Token | undefined): boolean => isPunctuation(token, ".") || isWord(token, "as")
 
 const kindOfQuery = (tokens: Tokens): StatementKind => {
-  // In the local cluster this stands in the place of a statement that starts a job.
-  if (isWord(tokens[2], "from") && isWord(tokens[3], "_dsql")) return "ddl"
+  // In the local cluster this stands in the place of SHOW, or of a statement that starts a job.
+  if (isWord(tokens[2], "from") && isWord(tokens[3], "_dsql")) return isWord(tokens[5], "show") ? "session" : "ddl"
   const outer = topLevel(tokens)
   if (isWord(tokens[0], "with")) {
     const main = outer.find((token) => isVerb(token, writingVerbs) || isVerb(token, readingVerbs))

@@ -28,6 +28,7 @@ import { runFolder, startPostgres } from "./postgres.js"
 import { findRunAs } from "./runAs.js"
 import { makeServer } from "./server.js"
 import { runSession, type SessionContext } from "./session.js"
+import { settingCallOf } from "./settingStatements.js"
 import { SessionClock } from "./sessionClock.js"
 import { type SessionInfo, Sessions } from "./sessions.js"
 import { internalUser, prepareInstallation } from "./template.js"
@@ -289,7 +290,10 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       makeStages: () => [
         ...(judge === undefined ? [] : [new JudgeStage(judge)]),
         ownStatements(
-          (statement) => iamCallOf(statement) ?? jobCallOf(statement, options.buildingUniqueIndexes ?? "ignored"),
+          (statement) =>
+            iamCallOf(statement) ??
+            jobCallOf(statement, options.buildingUniqueIndexes ?? "ignored") ??
+            settingCallOf(statement),
           (_tag, job) => {
             if (job !== undefined && job !== "") jobs.register(job)
           }

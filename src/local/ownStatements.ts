@@ -11,19 +11,20 @@ export type CallOf = (statement: Statement) => string | undefined
 export type OnRun = (tag: string, detail: string | undefined) => void
 
 /** Begins a statement of the service's own, or stands near its beginning. */
-const words = /\baws\b|\basync\b/i
+const words = /\baws\b|\basync\b|\bserver_version|\bdisable_sync_create_index\b/i
 
 /**
  * What the service has and PostgreSQL has not becomes calls of what `systemSchema.ts` defines. These tell by a notice what
  * tag the client is to see, and nothing else shows how they are run.
  */
 export const ownStatements = (callOf: CallOf, onRun: OnRun): Stage => {
-  let answerTypes = ""
+  // An error may come from what is never called by name.
+  let answerTypes = "E"
   let tag: string | undefined
   let places = new Places()
   return {
     onBatch: (batch) => {
-      if (answerTypes === "" && !batch.messages.some(({ raw, type }) => "QP".includes(type) && isCandidate(raw))) {
+      if (answerTypes === "E" && !batch.messages.some(({ raw, type }) => "QP".includes(type) && isCandidate(raw))) {
         return batch
       }
       const replaced = new Places()

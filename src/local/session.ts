@@ -8,6 +8,7 @@ import { adminRole, login, type LoginContext } from "./login.js"
 import { serverUnavailable } from "./refusals.js"
 import { relay } from "./relay.js"
 import { roleRefusal } from "./roles.js"
+import { storedParameters } from "./settingStatements.js"
 import type { SessionInfo } from "./sessions.js"
 import { closeAfter, closeWith } from "./streams.js"
 import { fatal, type Parameters } from "./wire.js"
@@ -56,7 +57,11 @@ export const runSession = async (client: TLSSocket, context: SessionContext): Pr
   await context.network.opened()
   if (verdict._tag === "Dropped") return void client.destroy()
   if (verdict._tag === "Refused") return closeWith(client, fatal(verdict.error))
-  const { socket: backend, answer } = connectBackend(context.socketPath, [...parameters, ...context.settings])
+  const { socket: backend, answer } = connectBackend(context.socketPath, [
+    ...storedParameters(parameters),
+    ["_dsql.arn", principal.arn],
+    ...context.settings
+  ])
   // PostgreSQL looks every few milliseconds whether its client is still there, also in the middle of a statement
   // (client_connection_check_interval), so closing the socket is enough to end a backend.
   const endBackend = (): void => void backend.destroy()

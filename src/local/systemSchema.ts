@@ -1,3 +1,4 @@
+import { catalogSchema } from "./catalogs.js"
 import { conflictSchema } from "./conflicts/schema.js"
 import { judgingSchema } from "./judging/schema.js"
 import { jobSchema } from "./jobs/schema.js"
@@ -94,7 +95,8 @@ export const systemSchema: ReadonlyArray<string> = [
   revoke,
   ...conflictSchema,
   ...judgingSchema,
-  ...jobSchema
+  ...jobSchema,
+  ...catalogSchema
 ]
 
 /** Makes the database of the clients as template1 is. Copying files is the quicker strategy, as nothing is made durable. */

@@ -1,11 +1,12 @@
 import type { Spelling } from "../spellings.js"
 import { type Refusal, refuse, type Rule, type Surroundings } from "./rule.js"
 import { statementRules, transactionRules } from "./statements.js"
+import { systemEntityRules } from "./systemEntities.js"
 import { mixingRules } from "./transactions.js"
 import { type Tree, walk } from "./tree.js"
 
 /** All rules for single statements, in the order in which the service looks at them. */
-export const statementOrder: ReadonlyArray<Rule> = [...transactionRules, ...statementRules]
+export const statementOrder: ReadonlyArray<Rule> = [...transactionRules, ...systemEntityRules, ...statementRules]
 
 /** All rules there are. */
 export const rules: ReadonlyArray<Rule> = [...statementOrder, ...mixingRules]
