@@ -4,6 +4,7 @@ import type { Submittable } from "pg"
 import type { Connection } from "../Connection.js"
 import type { DsqlError, DsqlStatementError } from "../Errors.js"
 import { orDestroy } from "./dial.js"
+import { Messages } from "./messages.js"
 import { type Protocol, Request } from "./request.js"
 import type { RowShape } from "./rows.js"
 import { encode, sendPortal, submit } from "./statement.js"
@@ -54,8 +55,11 @@ class OpenRequest extends Request {
 
   resume(): void {
     this.suspended = false
-    this.protocol?.execute({ portal: "", rows: rowsPerFetch })
-    this.protocol?.flush()
+    if (this.protocol === undefined) return
+    const messages = new Messages()
+    messages.execute("", rowsPerFetch)
+    messages.flush()
+    messages.writeTo(this.protocol)
   }
 
   /** The server then says that it is ready, and the request is over. */
@@ -74,9 +78,9 @@ export const openAlone = (
   Effect.map(encode(connection, values), (encoded) => {
     let callback: (failure: unknown) => void = () => {}
     const request = new OpenRequest(
-      (protocol) => {
-        sendPortal(protocol, connection, { text, values: encoded, portal: "", rows: rowsPerFetch })
-        protocol.flush()
+      (messages) => {
+        sendPortal(messages, connection, { text, values: encoded, portal: "", rows: rowsPerFetch })
+        messages.flush()
       },
       connection.client,
       "object",
@@ -135,19 +139,19 @@ export const openInTransaction = (use: Use, text: string, values: ReadonlyArray<
       const portal = connection.statements.nextPortal()
       const rows = connection.inTransaction() ? rowsPerFetch : 0
       opened = { connection, portal }
-      return submit(connection, "object", (protocol) => {
-        sendPortal(protocol, connection, { text, values: encoded, portal, rows })
-        protocol.sync()
+      return submit(connection, "object", (messages) => {
+        sendPortal(messages, connection, { text, values: encoded, portal, rows })
+        messages.sync()
       })
     })
   const next = (connection: Connection, portal: string) =>
     submit(
       connection,
       "object",
-      (protocol) => {
-        connection.statements.sendClosing(protocol)
-        protocol.execute({ portal, rows: rowsPerFetch })
-        protocol.sync()
+      (messages) => {
+        connection.statements.sendClosing(messages)
+        messages.execute(portal, rowsPerFetch)
+        messages.sync()
       },
       shape
     )

@@ -2,6 +2,7 @@
  * The named statements that the server holds for one connection. There is no room for all that a program ever sends, so the
  * least recently used goes first; what must be closed on the server waits for the next request and travels in front of it.
  */
+import type { Messages } from "./messages.js"
 import type { Protocol } from "./request.js"
 import type { RowShape } from "./rows.js"
 
@@ -83,8 +84,8 @@ export class PreparedStatements {
   }
 
   /** Sends what is to be closed; whatever the server does not confirm goes out again with the next request. */
-  sendClosing(protocol: Protocol): void {
-    for (const what of this.closing) protocol.close(what)
+  sendClosing(messages: Messages): void {
+    for (const { name, type } of this.closing) messages.close(type, name)
     this.unconfirmed = this.closing.length
   }
 

@@ -4,22 +4,11 @@
  */
 import type { FieldDef } from "pg"
 import type { EventEmitter } from "node:events"
+import { Messages, type Outlet } from "./messages.js"
 import { RowShape, type TypeParsers } from "./rows.js"
 
 /** The driver's protocol layer, as far as it is used here. */
-export interface Protocol extends EventEmitter {
-  readonly stream: { readonly cork: () => void; readonly uncork: () => void }
-  readonly query: (text: string) => void
-  readonly parse: (statement: { readonly name: string; readonly text: string }) => void
-  readonly bind: (portal: {
-    readonly portal: string
-    readonly statement: string
-    readonly values: ReadonlyArray<unknown>
-  }) => void
-  readonly describe: (portal: { readonly type: "P"; readonly name: string }) => void
-  readonly execute: (portal: { readonly portal: string; readonly rows: number }) => void
-  readonly close: (what: { readonly type: "S" | "P"; readonly name: string }) => void
-  readonly flush: () => void
+export interface Protocol extends EventEmitter, Outlet {
   readonly sync: () => void
   readonly sendCopyFail: (message: string) => void
 }
@@ -49,7 +38,7 @@ export class Request {
 
   /** `shape` is that of the rows to come, where the server will not be asked for it. */
   constructor(
-    private readonly send: (protocol: Protocol) => void,
+    private readonly send: (messages: Messages) => void,
     private readonly types: TypeParsers,
     private readonly rowMode: RowMode,
     protected readonly done: (failure: unknown, request: Request) => void,
@@ -57,12 +46,9 @@ export class Request {
   ) {}
 
   submit(protocol: Protocol): null {
-    protocol.stream.cork()
-    try {
-      this.send(protocol)
-    } finally {
-      protocol.stream.uncork()
-    }
+    const messages = new Messages()
+    this.send(messages)
+    messages.writeTo(protocol)
     return null
   }
 

@@ -6,8 +6,9 @@ import type { Submittable } from "pg"
 import { prepareValue } from "pg/lib/utils.js"
 import type { Connection } from "../Connection.js"
 import { DsqlLimitError, type DsqlStatementError } from "../Errors.js"
+import type { Messages } from "./messages.js"
 import type { PreparedStatement } from "./preparedStatements.js"
-import { type Protocol, Request, type Result, type RowMode } from "./request.js"
+import { Request, type Result, type RowMode } from "./request.js"
 import type { RowShape } from "./rows.js"
 
 /** A parameter in the form in which it is sent. */
@@ -41,20 +42,20 @@ export interface Portal {
 
 /** Everything up to the first rows; the caller ends it with Sync or Flush. */
 export const sendPortal = (
-  protocol: Protocol,
+  messages: Messages,
   { changes, statements }: Connection,
   { portal, rows, statement, text, values }: Portal
 ): void => {
   changes.sending(text, values)
-  statements.sendClosing(protocol)
+  statements.sendClosing(messages)
   if (statements.mustParse(statement)) {
-    protocol.parse({ name: statement?.name ?? "", text })
+    messages.parse(statement?.name ?? "", text)
   }
-  protocol.bind({ portal, statement: statement?.name ?? "", values })
+  messages.bind({ portal, statement: statement?.name ?? "", values })
   if (statement?.shape === undefined) {
-    protocol.describe({ type: "P", name: portal })
+    messages.describe(portal)
   }
-  protocol.execute({ portal, rows })
+  messages.execute(portal, rows)
 }
 
 /** How a request has ended. */
@@ -64,7 +65,7 @@ type Done = (error: DsqlStatementError | undefined, request: Request) => void
 const start = (
   connection: Connection,
   rowMode: RowMode,
-  send: (protocol: Protocol) => void,
+  send: (messages: Messages) => void,
   shape: RowShape | undefined,
   done: Done
 ): void => {
@@ -87,7 +88,7 @@ const start = (
 export const submit = (
   connection: Connection,
   rowMode: RowMode,
-  send: (protocol: Protocol) => void,
+  send: (messages: Messages) => void,
   shape?: RowShape
 ): Effect.Effect<Request, DsqlStatementError> =>
   Effect.async((resume) => {
@@ -99,9 +100,9 @@ export const submit = (
 
 /** The simple protocol: no parameters, any number of statements. */
 const simple = (connection: Connection, text: string, rowMode: RowMode) =>
-  submit(connection, rowMode, (protocol) => {
+  submit(connection, rowMode, (messages) => {
     connection.changes.sending(text)
-    protocol.query(text)
+    messages.query(text)
   })
 
 /** "cached plan must not change result type", and a name that the server does not know (any more). */
@@ -124,9 +125,9 @@ const extended = (
     const { statements } = connection
     const attempt = (isFirst: boolean): void => {
       const statement = prepare ? statements.use(text) : undefined
-      const send = (protocol: Protocol) => {
-        sendPortal(protocol, connection, { text, values: encoded.right, statement, portal: "", rows: 0 })
-        protocol.sync()
+      const send = (messages: Messages) => {
+        sendPortal(messages, connection, { text, values: encoded.right, statement, portal: "", rows: 0 })
+        messages.sync()
       }
       start(connection, rowMode, send, statement?.shape ?? undefined, (error, request) => {
         if (error === undefined) {
