@@ -30,9 +30,11 @@ const settings = [
       ELSE _dsql.setting($1, $2) END $$`,
   `CREATE OR REPLACE FUNCTION pg_catalog.current_setting(text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
     AS $$ SELECT current_setting($1, false) $$`,
-  `CREATE OR REPLACE FUNCTION pg_catalog.set_config(text, text, bool) RETURNS text LANGUAGE sql
-    AS $$ SELECT _dsql.set_setting(
-      CASE lower($1) WHEN 'disable_sync_create_index' THEN '${storedSetting}' ELSE $1 END, $2, $3) $$`,
+  // Called with whatever argument, so that it must not be PostgreSQL's own any more.
+  "ALTER FUNCTION pg_catalog.set_config(text, text, bool) RENAME TO _dsql_set_config",
+  `CREATE FUNCTION pg_catalog.set_config(text, text, bool) RETURNS text LANGUAGE sql
+    AS $$ SELECT _dsql.set_setting(CASE lower($1) WHEN 'disable_sync_create_index' THEN '${storedSetting}'
+      ELSE _dsql.settable($1) END, $2, $3) $$`,
   `CREATE FUNCTION _dsql.show(name text) RETURNS SETOF text LANGUAGE plpgsql AS $$
   BEGIN
     RETURN NEXT pg_catalog.current_setting(name);

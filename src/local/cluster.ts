@@ -12,6 +12,7 @@ import { FaultConductor, type FaultContext } from "./faults/conductor.js"
 import { Faults } from "./faults/faults.js"
 import { Judge } from "./judging/judge.js"
 import { loadParser } from "./judging/parser.js"
+import { rulesSetting } from "./judging/schema.js"
 import { JudgeStage } from "./judging/stage.js"
 import { Gate } from "./gate.js"
 import { type Gateway, startGateway } from "./gateway.js"
@@ -305,7 +306,10 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
             ? undefined
             : new ConflictConductor(processId, coordinator, options.schemaConflicts ?? "transactions", wire)
         ),
-      settings: coordinator === undefined ? [] : [["lock_timeout", String(options.lockProbe ?? lockProbe)]]
+      settings: [
+        ...(coordinator === undefined ? [] : [["lock_timeout", String(options.lockProbe ?? lockProbe)] as const]),
+        ...(judge === undefined ? [] : [rulesSetting])
+      ]
     }
     const openGateway = (port: number): Promise<Gateway> =>
       startGateway({

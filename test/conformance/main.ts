@@ -5,7 +5,7 @@
  */
 import { differences } from "./differences.js"
 import { type Probe, probes } from "./probes.js"
-import { protocolsOf, runProbe } from "./run.js"
+import { protocolsOf, Runner } from "./run.js"
 import { liveTarget, localTarget } from "./targets.js"
 
 const words = process.argv.slice(2)
@@ -19,12 +19,13 @@ interface Outcome {
   readonly differs: ReadonlyArray<string>
 }
 
+const runner = new Runner(target)
 const outcomes: Array<Outcome> = []
 try {
   for (const probe of chosen) {
     const differs: Array<string> = []
     for (const protocol of protocolsOf(probe)) {
-      const difference = await runProbe(target, probe, protocol)
+      const difference = await runner.run(probe, protocol)
       if (difference !== undefined) differs.push(`${protocol}: ${difference}`)
     }
     outcomes.push({ probe, differs })

@@ -10,9 +10,31 @@ export interface Target {
   readonly prepare: () => Promise<void>
 }
 
-/** Runs a probe and tells in what it differs from what was recorded; `undefined` if in nothing. */
-export const runProbe = async (target: Target, probe: Probe, protocol: Protocol): Promise<string | undefined> => {
-  await target.prepare()
+/** Runs probes one after the other, each as if it were the first. */
+export class Runner {
+  readonly #target: Target
+  #isClean = false
+
+  constructor(target: Target) {
+    this.#target = target
+  }
+
+  /** Runs a probe and tells in what it differs from what was recorded; `undefined` if in nothing. */
+  async run(probe: Probe, protocol: Protocol): Promise<string | undefined> {
+    if (!this.#isClean) await this.#target.prepare()
+    this.#isClean = false
+    const difference = await runProbe(this.#target, probe, protocol)
+    this.#isClean = difference === undefined && !leavesTraces(probe)
+    return difference
+  }
+}
+
+const traceless = /^(?:SELECT|SHOW|EXPLAIN|BEGIN|ROLLBACK)\b/
+
+const leavesTraces = ({ sessions, setup = [], steps = [] }: Probe): boolean =>
+  sessions !== undefined || setup.length > 0 || steps.some(({ ok, tag }) => ok && !traceless.test(tag ?? ""))
+
+const runProbe = async (target: Target, probe: Probe, protocol: Protocol): Promise<string | undefined> => {
   const clients: Array<pg.Client> = []
   const connect = async (): Promise<pg.Client> => {
     const client = await target.connect()

@@ -1,3 +1,4 @@
+import type { Token } from "../lexer.js"
 import type { Spelling } from "../spellings.js"
 import type { Nodes } from "./tree.js"
 
@@ -9,6 +10,8 @@ export interface Surroundings {
   readonly spelling: Spelling | undefined
   /** The type of the statement's own node. */
   readonly statement: string
+  /** The tokens of the statement that stand in no parentheses. */
+  readonly outerTokens: () => ReadonlyArray<Token>
 }
 
 /** What stands in the place of the parts in angle brackets. */

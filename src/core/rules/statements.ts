@@ -21,6 +21,61 @@ const unsupported = (
   })
 }
 
+/** Those of which no answer is known. */
+const others: ReadonlyArray<readonly [node: string, statement: string]> = [
+  ["PrepareStmt", "PREPARE"],
+  ["ExecuteStmt", "EXECUTE"],
+  ["DiscardStmt", "DISCARD"],
+  ["DoStmt", "DO"],
+  ["RuleStmt", "CREATE RULE"],
+  ["CreatePolicyStmt", "CREATE POLICY"],
+  ["AlterPolicyStmt", "ALTER POLICY"],
+  ["CreatePublicationStmt", "CREATE PUBLICATION"],
+  ["AlterPublicationStmt", "ALTER PUBLICATION"],
+  ["CreateSubscriptionStmt", "CREATE SUBSCRIPTION"],
+  ["AlterSubscriptionStmt", "ALTER SUBSCRIPTION"],
+  ["DropSubscriptionStmt", "DROP SUBSCRIPTION"],
+  ["CreateCastStmt", "CREATE CAST"],
+  ["CreateConversionStmt", "CREATE CONVERSION"],
+  ["CreateTransformStmt", "CREATE TRANSFORM"],
+  ["CreateOpClassStmt", "CREATE OPERATOR CLASS"],
+  ["CreateOpFamilyStmt", "CREATE OPERATOR FAMILY"],
+  ["AlterOpFamilyStmt", "ALTER OPERATOR FAMILY"],
+  ["AlterOperatorStmt", "ALTER OPERATOR"],
+  ["DefineStmt", "CREATE AGGREGATE, OPERATOR, COLLATION, TEXT SEARCH …"],
+  ["AlterCollationStmt", "ALTER COLLATION"],
+  ["AlterTSConfigurationStmt", "ALTER TEXT SEARCH CONFIGURATION"],
+  ["AlterTSDictionaryStmt", "ALTER TEXT SEARCH DICTIONARY"],
+  ["CreatePLangStmt", "CREATE LANGUAGE"],
+  ["CreateAmStmt", "CREATE ACCESS METHOD"],
+  ["CreateEventTrigStmt", "CREATE EVENT TRIGGER"],
+  ["AlterEventTrigStmt", "ALTER EVENT TRIGGER"],
+  ["AlterExtensionStmt", "ALTER EXTENSION … UPDATE"],
+  ["AlterExtensionContentsStmt", "ALTER EXTENSION … ADD, DROP"],
+  ["CreateFdwStmt", "CREATE FOREIGN DATA WRAPPER"],
+  ["AlterFdwStmt", "ALTER FOREIGN DATA WRAPPER"],
+  ["CreateForeignServerStmt", "CREATE SERVER"],
+  ["AlterForeignServerStmt", "ALTER SERVER"],
+  ["CreateUserMappingStmt", "CREATE USER MAPPING"],
+  ["AlterUserMappingStmt", "ALTER USER MAPPING"],
+  ["DropUserMappingStmt", "DROP USER MAPPING"],
+  ["ImportForeignSchemaStmt", "IMPORT FOREIGN SCHEMA"],
+  ["RefreshMatViewStmt", "REFRESH MATERIALIZED VIEW"],
+  ["ClusterStmt", "CLUSTER"],
+  ["ReindexStmt", "REINDEX"],
+  ["CheckPointStmt", "CHECKPOINT"],
+  ["LoadStmt", "LOAD"],
+  ["SecLabelStmt", "SECURITY LABEL"],
+  ["AlterDatabaseStmt", "ALTER DATABASE"],
+  ["AlterDatabaseSetStmt", "ALTER DATABASE … SET"],
+  ["DropdbStmt", "DROP DATABASE"],
+  ["DropTableSpaceStmt", "DROP TABLESPACE"],
+  ["AlterTableSpaceOptionsStmt", "ALTER TABLESPACE"],
+  ["AlterTableMoveAllStmt", "ALTER TABLE ALL IN TABLESPACE"],
+  ["DropOwnedStmt", "DROP OWNED"],
+  ["ReassignOwnedStmt", "REASSIGN OWNED"]
+]
+
 export const statementRules: ReadonlyArray<Rule> = [
   unsupported("TruncateStmt", "TRUNCATE", recorded),
   unsupported("CreateExtensionStmt", "CREATE EXTENSION", recorded),
@@ -36,6 +91,12 @@ export const statementRules: ReadonlyArray<Rule> = [
   unsupported("AlterSystemStmt", "ALTER SYSTEM", recorded),
   unsupported("LockStmt", "LOCK TABLE", reported),
   unsupported("DeclareCursorStmt", "DECLARE", reported),
+  rule(
+    "IntoClause",
+    { ...inferred, id: "select-into", statement: "SELECT … INTO", message: "unsupported statement: CreateTableAs" },
+    // CREATE TABLE AS has one too, and a rule of its own.
+    (_, { statement }) => when(statement !== "CreateTableAsStmt")
+  ),
   rule(
     "VacuumStmt",
     { ...recorded, id: "unsupported-vacuum", statement: "VACUUM", message: "unsupported VACUUM statement" },
@@ -59,7 +120,8 @@ export const statementRules: ReadonlyArray<Rule> = [
     id: "create-type-enum",
     statement: "CREATE TYPE … AS ENUM",
     message: "CREATE TYPE not supported"
-  })
+  }),
+  ...others.map(([node, statement]) => unsupported(node, statement, inferred))
 ]
 
 /** Statements about transactions. */

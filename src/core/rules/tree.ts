@@ -25,6 +25,21 @@ export interface Nodes {
   readonly VacuumStmt: { readonly is_vacuumcmd?: boolean }
   readonly VariableSetStmt: VariableSetStmt
   readonly A_Const: Constant
+  readonly AlterSeqStmt: { readonly options?: NodeList }
+  readonly CallStmt: { readonly funccall?: FuncCall }
+  readonly CopyStmt: { readonly is_from?: boolean }
+  readonly CreateDomainStmt: { readonly typeName?: TypeName }
+  readonly CreateFunctionStmt: CreateFunctionStmt
+  readonly CreateSeqStmt: { readonly sequence?: RangeVar; readonly options?: NodeList }
+  readonly DeallocateStmt: { readonly name?: string }
+  readonly DefineStmt: { readonly kind: string }
+  readonly DropStmt: { readonly removeType: string }
+  readonly IntoClause: object
+  readonly RangeTableSample: object
+  readonly RenameStmt: { readonly renameType: string }
+  readonly AlterOwnerStmt: { readonly objectType: string }
+  readonly AlterObjectSchemaStmt: { readonly objectType: string }
+  readonly ViewStmt: { readonly view?: RangeVar; readonly options?: NodeList }
   readonly Integer: { readonly ival?: number }
   readonly String: { readonly sval?: string }
   readonly Boolean: { readonly boolval?: boolean }
@@ -33,7 +48,7 @@ export interface Nodes {
   readonly TableLikeClause: { readonly relation?: RangeVar }
 }
 
-type NodeList = ReadonlyArray<Node>
+export type NodeList = ReadonlyArray<Node>
 
 export interface RangeVar {
   readonly schemaname?: string
@@ -129,6 +144,12 @@ export interface IndexStmt {
   readonly concurrent?: boolean
 }
 
+export interface CreateFunctionStmt {
+  readonly is_procedure?: boolean
+  readonly options?: NodeList
+  readonly sql_body?: Node
+}
+
 export interface FuncCall {
   readonly funcname?: NodeList
   readonly args?: NodeList
@@ -163,6 +184,24 @@ export interface Tree {
 export const stringsOf = (nodes: NodeList | undefined): ReadonlyArray<string> =>
   (nodes ?? []).flatMap((node) => node.String?.sval ?? [])
 
+/** The value of an option, if it has one of that name. */
+export const optionOf = (options: NodeList | undefined, name: string): Node | undefined =>
+  (options ?? []).find((option) => option.DefElem?.defname === name)?.DefElem?.arg
+
+/** A number, wherever it fits into one; `undefined` for anything else. */
+export const numberOf = (node: Node | undefined): number | undefined => {
+  const whole = node?.Integer ?? node?.A_Const?.ival
+  if (whole !== undefined) return whole.ival ?? 0
+  const text = node?.Float?.fval ?? node?.A_Const?.fval?.fval
+  return text === undefined ? undefined : Number(text)
+}
+
+/** The text of a constant; `undefined` if it is none. */
+export const textOf = (node: Node | undefined): string | undefined => {
+  const constant = node?.A_Const ?? node?.TypeCast?.arg?.A_Const
+  return constant?.sval === undefined ? undefined : (constant.sval.sval ?? "")
+}
+
 /** Fields that hold a node without its type. */
 const bareFields: Readonly<Record<string, string>> = {
   argType: "TypeName",
@@ -171,8 +210,12 @@ const bareFields: Readonly<Record<string, string>> = {
   larg: "SelectStmt",
   rarg: "SelectStmt",
   relation: "RangeVar",
+  setstmt: "VariableSetStmt",
+  rel: "RangeVar",
   returnType: "TypeName",
-  typeName: "TypeName"
+  sequence: "RangeVar",
+  typeName: "TypeName",
+  view: "RangeVar"
 }
 
 /** Calls `visit` for a node and everything in it, from the outside to the inside, in the order of the text. */
@@ -188,11 +231,14 @@ const descend = (field: string, value: unknown, visit: (type: string, body: obje
     return
   }
   const bare = bareFields[field]
-  if (bare !== undefined) return walk(bare, value, visit)
+  // Joins have the same fields as set operations, with nodes of any type in them.
+  if (bare !== undefined && !Object.keys(value).some(isTypeName)) return walk(bare, value, visit)
   for (const [key, inner] of Object.entries(value)) {
-    // The types of nodes begin with a capital letter, fields with a small one.
-    const isType = typeof inner === "object" && inner !== null && !Array.isArray(inner) && /^[A-Z]/.test(key)
-    if (isType) walk(key, inner, visit)
+    const isNode = isTypeName(key) && typeof inner === "object" && inner !== null && !Array.isArray(inner)
+    if (isNode) walk(key, inner, visit)
     else descend(key, inner, visit)
   }
 }
+
+/** The types of nodes begin with a capital letter, fields with a small one. */
+const isTypeName = (key: string): boolean => /^[A-Z]/.test(key)
