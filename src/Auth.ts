@@ -17,6 +17,7 @@ import { renewAt, usableUntil } from "./core/tokenLifetime.js"
 import { DsqlConfig } from "./Config.js"
 import { type DsqlConfigError, type DsqlCredentialsError, DsqlTokenError } from "./Errors.js"
 import { fromAssumedRole } from "./internal/assumedRole.js"
+import { exportsOf } from "./internal/commonJs.js"
 import { ask, keep, refuseExpired } from "./internal/credentials.js"
 import { fromProfileOrChain } from "./internal/sdkProviders.js"
 
@@ -221,7 +222,7 @@ export type Sign = (request: SignRequest) => Effect.Effect<Redacted.Redacted, Ds
 export const sign: Sign = ({ action, credentials, duration, host, region }) =>
   Effect.tryPromise({
     try: async () => {
-      const { DsqlSigner } = await import("@aws-sdk/dsql-signer")
+      const { DsqlSigner } = exportsOf(await import("@aws-sdk/dsql-signer"))
       const { accessKeyId, secretAccessKey, sessionToken } = credentials
       const signer = new DsqlSigner({
         hostname: host,

@@ -1,4 +1,5 @@
 /** Checks the package as its users get it: packed, installed into an empty project, imported by plain Node. */
+import { build, type BuildOptions } from "esbuild"
 import { execFile } from "node:child_process"
 import {
   accessSync,
@@ -264,6 +265,65 @@ describe("an installation", () => {
     const { stdout } = await run(consumer, "node", compiler)
     assert.deepStrictEqual(complaints(stdout), [])
   }, 120_000)
+})
+
+describe("a bundle", () => {
+  /** Needs every module that is imported late: the region of a profile, the default credentials, the signature. */
+  const program = `import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Auth from "effect-dsql/Auth"
+import * as Config from "effect-dsql/Config"
+
+const token = Effect.flatMap(Auth.DsqlToken, ({ get }) => get).pipe(
+  Effect.provide(Auth.layerToken),
+  Effect.provide(Auth.layerCredentials),
+  Effect.provide(Config.layer({ host: "abcdefghijklmnopqrstuvwxyz", profile: "bundled" }))
+)
+Effect.runPromise(token).then((token) => console.log(Redacted.value(token)))
+`
+  // The usual way to have CommonJS dependencies in an ES module.
+  const banner = { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url)' }
+
+  it.for<readonly [name: string, options: BuildOptions]>([
+    ["of one ES module", { format: "esm", banner }],
+    ["of chunks", { format: "esm", splitting: true, banner }],
+    ["of CommonJS", { format: "cjs" }]
+  ])("%s signs a token", async ([name, options]) => {
+    const folder = join(workspace, `bundle ${name}`)
+    mkdirSync(folder)
+    const awsFile = join(folder, "aws")
+    const keys = "aws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = not-a-secret\n"
+    writeFileSync(awsFile, `[profile bundled]\nregion = eu-west-1\n${keys}`)
+    const entry = join(consumer, "bundled.mjs")
+    writeFileSync(entry, program)
+    const extension = options.format === "cjs" ? ".cjs" : ".mjs"
+    await build({
+      ...options,
+      entryPoints: [entry],
+      bundle: true,
+      platform: "node",
+      target: "node20",
+      outdir: folder,
+      outExtension: { ".js": extension },
+      logLevel: "error"
+    })
+    const file = join(folder, `bundled${extension}`)
+    const environment = [`AWS_CONFIG_FILE=${awsFile}`, `AWS_SHARED_CREDENTIALS_FILE=${join(folder, "none")}`]
+    const token = await succeed(
+      folder,
+      "env",
+      "-u",
+      "AWS_REGION",
+      "-u",
+      "AWS_DEFAULT_REGION",
+      ...environment,
+      "node",
+      file
+    )
+    assert.match(token, /^abcdefghijklmnopqrstuvwxyz\.dsql\.eu-west-1\.on\.aws\/\?Action=DbConnectAdmin&/)
+    assert.include(token, "AKIAIOSFODNN7EXAMPLE")
+  })
 })
 
 describe("the command", () => {

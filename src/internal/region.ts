@@ -3,6 +3,7 @@ import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import { isRegion } from "../core/endpoint.js"
 import { DsqlConfigError } from "../Errors.js"
+import { exportsOf } from "./commonJs.js"
 import { read, textVariable } from "./variables.js"
 
 interface Found {
@@ -31,7 +32,7 @@ const ofProfile = (profile: string | undefined): Effect.Effect<Found, DsqlConfig
     )
     const { configFile, credentialsFile } = yield* Effect.tryPromise({
       try: async () => {
-        const { loadSharedConfigFiles } = await import("@smithy/core/config")
+        const { loadSharedConfigFiles } = exportsOf(await import("@smithy/core/config"))
         return loadSharedConfigFiles({
           ignoreCache: true,
           ...(configFilepath === undefined ? {} : { configFilepath }),

@@ -2,11 +2,12 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { DsqlCredentials } from "../Auth.js"
+import { exportsOf } from "./commonJs.js"
 import { ask, keep } from "./credentials.js"
 import { credentialsError } from "./credentialsError.js"
 
 export const sdk = Effect.tryPromise({
-  try: () => import("@aws-sdk/credential-providers"),
+  try: async () => exportsOf(await import("@aws-sdk/credential-providers")),
   catch: (cause) => credentialsError(cause, undefined)
 })
 
