@@ -1,13 +1,17 @@
 /** `effect-dsql local`: a cluster on this machine, for as long as the command runs. */
 import * as Command from "@effect/cli/Command"
 import * as Options from "@effect/cli/Options"
+import { stdin } from "@effect/platform-node/NodeStream"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { execFile } from "node:child_process"
 import type { LocalCluster } from "../Local.js"
 import { load } from "./load.js"
+import { type Answer, execute } from "./localCommands.js"
 import { conninfoValue, shellWord } from "./quote.js"
 
 const port = Options.integer("port").pipe(
@@ -25,7 +29,7 @@ const data = Options.directory("data").pipe(
 
 const json = Options.boolean("json").pipe(
   Options.withDescription(
-    "Print one line of JSON when ready, for programs. Ends at SIGINT, SIGTERM or the end of standard input."
+    "Print one line of JSON when ready, for programs, and one for each line on standard input. Ends at SIGINT, SIGTERM or the end of standard input."
   )
 )
 
@@ -58,6 +62,7 @@ const forPeople = (cluster: LocalCluster, token: Redacted.Redacted, data: string
     sslrootcert: caFile
   }).map(([name, value]) => `${name}=${conninfoValue(value)}`)
   return `Aurora DSQL local cluster ${clusterId} is ready on ${hostaddr}:${port}. Ctrl-C ends it${data === undefined ? "" : `; its data stay in ${data}`}.
+Lines typed here make things go wrong: help lists them.
 
 For DsqlLive and the AWS SDK:
 
@@ -91,29 +96,58 @@ const signFor = (cluster: LocalCluster) =>
       })
   )
 
-/** Whoever started us through a pipe ends us by closing it. */
-const endOfInput = Effect.async<void>((resume) => {
-  const done = () => resume(Effect.void)
-  process.stdin.once("end", done).once("error", done).resume()
-  return Effect.sync(() => {
-    process.stdin.off("end", done).off("error", done).pause()
-  })
+/** The answer to a line, where a person reads it. */
+const inWords = (answer: Answer): string => {
+  const lines = Object.entries(answer).flatMap(([name, value]) =>
+    Array.isArray(value)
+      ? value.map((item) => (typeof item === "string" ? item : `${name}: ${JSON.stringify(item)}`))
+      : [`${name}: ${String(value)}`]
+  )
+  return lines.length === 0 ? "ok" : lines.join("\n")
+}
+
+const obey = (cluster: LocalCluster, json: boolean) => (line: string) =>
+  line.trim() === ""
+    ? Effect.void
+    : Effect.matchEffect(execute(cluster, line), {
+        onFailure: ({ message }) =>
+          json ? Console.log(JSON.stringify({ ok: false, error: message })) : Console.error(message),
+        onSuccess: (answer) => Console.log(json ? JSON.stringify({ ok: true, ...answer }) : inWords(answer))
+      })
+
+/** A shell stops programs in its background that read from the terminal. */
+const mayReadInput = Effect.async<boolean>((resume) => {
+  if (!process.stdin.isTTY) return resume(Effect.succeed(true))
+  execFile("ps", ["-o", "stat=", "-p", String(process.pid)], (error, state) =>
+    resume(Effect.succeed(error !== null || state.includes("+")))
+  )
 })
+
+/** Does what the lines of standard input say, until it ends. */
+const obeyInput = (cluster: LocalCluster, json: boolean) =>
+  Effect.whenEffect(
+    stdin.pipe(
+      Stream.decodeText(),
+      Stream.splitLines,
+      Stream.runForEach(obey(cluster, json)),
+      // It cannot be read any more, which is an end as well.
+      Effect.ignore
+    ),
+    mayReadInput
+  )
 
 export const local = Command.make("local", { port, data, json }, ({ data, json, port }) =>
   Effect.gen(function* () {
     const { make } = yield* load(() => import("../Local.js"))
     const folder = Option.getOrUndefined(data)
     const cluster = yield* make({ port: Option.getOrUndefined(port), data: folder })
-    if (json) {
-      yield* Console.log(forPrograms(cluster))
-      return yield* endOfInput
-    }
-    yield* Console.log(forPeople(cluster, yield* signFor(cluster), folder))
-    return yield* Effect.never
+    yield* Console.log(json ? forPrograms(cluster) : forPeople(cluster, yield* signFor(cluster), folder))
+    yield* obeyInput(cluster, json)
+    // Whoever started us through a pipe ends us by closing it; a person does so with Ctrl-C.
+    if (!json) return yield* Effect.never
   }).pipe(Effect.scoped)
 ).pipe(
   Command.withDescription(
-    "Runs a cluster on this machine that demands verified TLS and real tokens, like the service, and prints how to reach it: what to export for DsqlLive, and a line for psql. Ends at Ctrl-C or SIGTERM; then its data are gone, unless --data keeps them."
+    "Runs a cluster on this machine that demands verified TLS and real tokens, like the service, and prints how to reach it: what to export for DsqlLive, and a line for psql. While it runs, lines on standard input make things go wrong: help lists them. Ends at Ctrl-C or SIGTERM; then its data are gone, unless --data keeps them."
   )
 )

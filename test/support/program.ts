@@ -61,7 +61,9 @@ export const startProgram = (
       new Promise((resolve, reject) => {
         const look = () => {
           const match = pattern.exec(output)
-          if (match !== null) resolve(match)
+          if (match === null) return
+          child.stdout.off("data", look)
+          resolve(match)
         }
         child.stdout.on("data", look)
         look()
