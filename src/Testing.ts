@@ -203,7 +203,8 @@ export class Script extends Context.Tag("effect-dsql/Testing/Script")<
     /**
      * Makes the next step of a kind fail, or as many of them as `times` says, whatever answers are scripted:
      * `failNext("COMMIT", conflict(), { times: 2 })`, `failNext("statement", conflict("Schema"))`,
-     * `failNext("connect", connectionRefused("ClusterWaking"))`. Statements of an aborted transaction are not counted.
+     * `failNext("connect", connectionRefused("ClusterWaking"))`. A transaction connects once, a statement
+     * outside of one each time; statements of an aborted transaction are not counted.
      */
     readonly failNext: (step: Step, error: DsqlError, options?: AnswerOptions) => Effect.Effect<void>
     /** Lets the next step of a kind, or as many as `times` says, take so long by the clock before it is answered or fails. */

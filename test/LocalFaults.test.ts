@@ -2,7 +2,7 @@
 import { SqlClient } from "@effect/sql"
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Option } from "effect"
-import { DsqlTransaction } from "effect-dsql"
+import { DsqlErrors, DsqlTransaction } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import { ageLimitExceeded, conflict, connectionLost, connectionRefused, unavailable } from "effect-dsql/Testing"
 import { quick, told } from "./support/transactions.js"
@@ -155,6 +155,9 @@ layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "60 seconds" 
       assert.strictEqual(told(yield* Effect.exit(sql.withTransaction(atCommit))), tooOld)
       const atStatement = Effect.zipRight(local.sessionClock.advance("301 seconds"), insert("old"))
       assert.strictEqual(told(yield* Effect.exit(sql.withTransaction(atStatement))), tooOld)
+      yield* Effect.flip(DsqlErrors.refine(sql.withTransaction(atCommit))).pipe(
+        Effect.map((error) => assert.strictEqual(error.message, ageLimitExceeded().message))
+      )
       // The connection is good for others.
       assert.strictEqual(yield* sql.withTransaction(noted("old")), 0)
     })

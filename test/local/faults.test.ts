@@ -280,3 +280,31 @@ describe.each([{ conflicts: "postgres" }, { conflicts: "service" }] as const)(
     })
   }
 )
+
+describe("a connection that breaks during COMMIT", () => {
+  it("is gone before the COMMIT takes effect", async () => {
+    const cluster = await startCluster()
+    try {
+      await withClient(cluster, (client) =>
+        client.query(
+          `CREATE TABLE late (n int);
+          CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END';
+          CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON late
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()`
+        )
+      )
+      const [holder, client] = [await connect(cluster), await connect(cluster)]
+      const count = async () => (await holder.query("SELECT count(*)::int AS n FROM late")).rows[0].n
+      await holder.query("SELECT pg_advisory_lock(1)")
+      cluster.faults.dropAtCommit("during")
+      await client.query("BEGIN; INSERT INTO late VALUES (1)")
+      await expect(client.query("COMMIT")).rejects.toThrow("Connection terminated unexpectedly")
+      expect(await count()).toBe(0)
+      await holder.query("SELECT pg_advisory_unlock(1)")
+      await eventually(async () => (await count()) === 1)
+    } finally {
+      await cluster.stop()
+    }
+  })
+})
