@@ -23,6 +23,7 @@ interface Unit {
 }
 
 const codeOfStatus = 5
+const ownTypes = "GZ"
 
 /** What a session has asked and not been told yet, and where it stands by what it was told. */
 export class Ledger {
@@ -66,7 +67,8 @@ export class Ledger {
 
   get types(): string {
     const [unit] = this.#units
-    return unit === undefined ? "" : `GZ${unit.watch?.types ?? ""}`
+    if (unit === undefined) return ""
+    return unit.watch === undefined ? ownTypes : ownTypes + unit.watch.types
   }
 
   /** A batch is sent. */
