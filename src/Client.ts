@@ -9,7 +9,7 @@
  * @since 0.1.0
  */
 import * as Reactivity from "@effect/experimental/Reactivity"
-import * as PgClient from "@effect/sql-pg/PgClient"
+import type * as PgClient from "@effect/sql-pg/PgClient"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlConnection from "@effect/sql/SqlConnection"
 import * as Statement from "@effect/sql/Statement"
@@ -24,13 +24,15 @@ import { DsqlTransactionError, DsqlUnsupportedError } from "./Errors.js"
 import { channelOf, type Channels } from "./internal/channel.js"
 import { json } from "./internal/compiler.js"
 import * as Deadlines from "./internal/deadlines.js"
+import { pgTag, pgTypeId } from "./internal/pgTag.js"
 import * as Retry from "./internal/retry.js"
-import { Session, toSqlError } from "./internal/session.js"
+import { Session } from "./internal/session.js"
+import { failWithSqlError } from "./internal/sqlError.js"
 import { statementSettings } from "./internal/statementSettings.js"
 import * as Transaction from "./internal/transaction.js"
 import { oneByOne } from "./internal/turns.js"
 
-const unsupported = (feature: string) => toSqlError(new DsqlUnsupportedError({ feature }))
+const unsupported = (feature: string) => failWithSqlError(new DsqlUnsupportedError({ feature }))
 
 /** The form that `@effect/sql-pg` publishes of its settings; there is no password to show. */
 const pgConfigOf = (config: Resolved): PgClient.PgClientConfig => ({
@@ -67,7 +69,7 @@ export const makeOver = (
     // Whoever keeps the connection longer than its scope must not work on what others have by then.
     const reserve: SqlConnection.Connection.Acquirer = Effect.gen(function* () {
       let released = false
-      const channel = yield* Effect.mapError(connections.reserve, toSqlError)
+      const channel = yield* Effect.catchAll(connections.reserve, failWithSqlError)
       yield* Effect.addFinalizer(() => Effect.sync(() => (released = true)))
       return new Session(
         oneByOne(channel, true, {
@@ -79,7 +81,7 @@ export const makeOver = (
     const statement = Statement.make(acquirer, compiler, spanAttributes, transformRows)
     const members = {
       [SqlClient.TypeId]: SqlClient.TypeId as SqlClient.TypeId,
-      [PgClient.TypeId]: PgClient.TypeId as PgClient.TypeId,
+      [pgTypeId]: pgTypeId,
       config: pgConfigOf(config),
       reserve,
       withTransaction: config.unsafeRetryTransactions
@@ -89,8 +91,8 @@ export const makeOver = (
       reactive: reactivity.stream,
       reactiveMailbox: reactivity.query,
       json: (value: unknown) => json(value),
-      listen: () => Stream.fail(unsupported("LISTEN")),
-      notify: () => Effect.fail(unsupported("NOTIFY"))
+      listen: () => Stream.fromEffect(unsupported("LISTEN")),
+      notify: () => unsupported("NOTIFY")
     }
     const assemble = (
       constructor: Statement.Constructor,
@@ -133,5 +135,5 @@ export const make: Effect.Effect<
  */
 export const layer: Layer.Layer<SqlClient.SqlClient | PgClient.PgClient, never, DsqlConfig | DsqlConnection> =
   Layer.scopedContext(
-    Effect.map(make, (client) => Context.make(PgClient.PgClient, client).pipe(Context.add(SqlClient.SqlClient, client)))
+    Effect.map(make, (client) => Context.make(pgTag, client).pipe(Context.add(SqlClient.SqlClient, client)))
   ).pipe(Layer.provide(Reactivity.layer))

@@ -5,7 +5,6 @@
  *
  * @since 0.1.0
  */
-import { SqlError } from "@effect/sql/SqlError"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type {
@@ -17,6 +16,7 @@ import type {
 } from "./core/serverError.js"
 import { judge } from "./core/serverError.js"
 import * as advice from "./internal/advice.js"
+import { isSqlError } from "./internal/sqlError.js"
 
 export type {
   AuthenticationReason,
@@ -469,7 +469,7 @@ export const isDsqlError = (u: unknown): u is DsqlError => classes.some((error) 
  * @category guards
  */
 export const unwrap = (u: unknown): DsqlError | undefined =>
-  isDsqlError(u) ? u : u instanceof SqlError && isDsqlError(u.cause) ? u.cause : undefined
+  isDsqlError(u) ? u : isSqlError(u) && isDsqlError(u.cause) ? u.cause : undefined
 
 /**
  * Whether a failure, as one of our errors or as a `SqlError` around it, is a lost conflict (SQLSTATE 40001).

@@ -30,7 +30,7 @@
  * @since 0.1.0
  */
 import * as Reactivity from "@effect/experimental/Reactivity"
-import { PgClient } from "@effect/sql-pg/PgClient"
+import type { PgClient } from "@effect/sql-pg/PgClient"
 import { SqlClient } from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -40,6 +40,7 @@ import * as Redacted from "effect/Redacted"
 import { type Credentials, DsqlCredentials, DsqlToken, layerStatic } from "./Auth.js"
 import { DsqlConfig, type Options, resolve, type Resolved } from "./Config.js"
 import type { DsqlConfigError, DsqlCredentialsError, DsqlError, DsqlRegionError, DsqlTokenError } from "./Errors.js"
+import { pgTag } from "./internal/pgTag.js"
 import * as client from "./testing/client.js"
 import {
   type Answer,
@@ -239,7 +240,7 @@ export const layerClient = (
     Effect.gen(function* () {
       const state = new ScriptState(answers)
       const sql = yield* client.make(state, yield* testConfig(options))
-      return Context.make(PgClient, sql).pipe(
+      return Context.make(pgTag, sql).pipe(
         Context.add(SqlClient, sql),
         Context.add(Script, {
           answer: (match, reply, options) => Effect.sync(() => state.add(answer(match, reply, options))),

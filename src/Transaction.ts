@@ -148,7 +148,7 @@ export const withRetry: {
       const { maxAge, ...policy } = yield* checks.retry(options, transactions.retry)
       const body = refine(effect)
       return (yield* transactions.current) === undefined
-        ? yield* retry.transact(transactions, body, identity<DsqlError>, { ...options, maxAge, policy })
+        ? yield* retry.transact(transactions, body, Effect.fail<DsqlError>, { ...options, maxAge, policy })
         : yield* transactions.nested(body)
     })
 )

@@ -233,6 +233,18 @@ describe("an installation", () => {
     assert.includeMembers(names as Array<string>, [...(promised[subpath] ?? [])])
   })
 
+  it("imports nothing that only errors, schemas or pools of others need", async () => {
+    const dataUrl = (script: string): string => `data:text/javascript,${encodeURIComponent(script)}`
+    const hooks = dataUrl("export const load = (url, context, next) => (console.error(url), next(url, context))")
+    const register = dataUrl(`import { register } from "node:module"; register(${JSON.stringify(hooks)})`)
+    const { stderr } = await run(consumer, "node", "--import", register, "--eval", 'import("effect-dsql")')
+    const imported = new Set([...stderr.matchAll(/node_modules\/((?:@[^/]+\/)?[^/]+)/g)].map(([, name]) => name))
+    assert.includeMembers([...imported], ["effect", "effect-dsql", "@effect/sql", "pg"])
+    for (const name of ["fast-check", "@effect/platform", "@effect/sql-pg", "@aws-sdk/dsql-signer", "pg-pool"]) {
+      assert.notInclude([...imported], name)
+    }
+  })
+
   it.for([
     "core/endpoint",
     "core/endpoint.js",

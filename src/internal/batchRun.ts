@@ -1,9 +1,8 @@
 /** Batches, each in a transaction of its own: run again, split and settled until all are done or one cannot be. */
 import * as SqlClient from "@effect/sql/SqlClient"
-import { SqlError } from "@effect/sql/SqlError"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { RetryPolicy } from "../Config.js"
@@ -13,6 +12,7 @@ import { type DsqlConfigError, DsqlTransactionError, DsqlUnsupportedError, refin
 import { DsqlBatchError } from "./batchError.js"
 import * as checks from "./checks.js"
 import * as retry from "./retry.js"
+import { isSqlError } from "./sqlError.js"
 import { type Transactions, transactionsOf } from "./transaction.js"
 
 export interface Progress<A> {
@@ -92,7 +92,10 @@ const runBatch = <A>(writer: Writer<A>, rows: ReadonlyArray<A>, settings: Settin
     const { transactions, ...options } = settings
     const written: Effect.Effect<number, Failure> =
       writer.isOneStatement?.(rows) === false
-        ? retry.transact(transactions, refine(writer.write(rows)), identity<DsqlError>, { ...options, verify: found })
+        ? retry.transact(transactions, refine(writer.write(rows)), Effect.fail<DsqlError>, {
+            ...options,
+            verify: found
+          })
         : retry.statement(transactions, writer.write(rows), { ...options, verify: found })
     return written.pipe(
       Effect.map((written): Done => ({ written, transactions: 1 })),
@@ -130,7 +133,7 @@ export const ours = <A, E, R>(
 ): Effect.Effect<A, Exclude<E, SqlError> | DsqlError, R> =>
   Effect.catchAll(effect, (error) => {
     const cause = unwrap(error)
-    return cause === undefined && error instanceof SqlError
+    return cause === undefined && isSqlError(error)
       ? Effect.die(error)
       : Effect.fail(cause ?? (error as Exclude<E, SqlError>))
   })

@@ -1,6 +1,6 @@
 /** What the errors of Node and of the driver mean. */
 import { isIPv6 } from "node:net"
-import * as Pg from "pg"
+import { DatabaseError } from "pg-protocol"
 import type { Resolved } from "../Config.js"
 import type { ServerError } from "../core/serverError.js"
 import type { ConnectionReason, DsqlStatementError } from "../Errors.js"
@@ -35,7 +35,7 @@ const reasonOf = (cause: unknown): ConnectionReason => {
   return reasons[name] ?? (closedTexts.test(text) ? "Closed" : "Other")
 }
 
-const serverError = (error: Pg.DatabaseError): ServerError => ({
+const serverError = (error: DatabaseError): ServerError => ({
   severity: error.severity,
   sqlState: error.code ?? "",
   message: error.message,
@@ -62,13 +62,13 @@ export const networkError = (config: Resolved, reason: ConnectionReason, cause?:
     reason,
     host: config.host,
     address: addressOf(config),
-    sqlState: cause instanceof Pg.DatabaseError ? cause.code : undefined,
+    sqlState: cause instanceof DatabaseError ? cause.code : undefined,
     cause
   })
 
 /** While a connection is being opened. */
 export const dialError = (config: Resolved, cause: unknown): DsqlStatementError =>
-  cause instanceof Pg.DatabaseError
+  cause instanceof DatabaseError
     ? fromServerError(serverError(cause), peerOf(config), cause)
     : networkError(config, reasonOf(cause), cause)
 
@@ -80,7 +80,7 @@ const dataException = "22000"
 
 /** On a connection that lives: the server's word, or a value that could not be converted on its way. */
 export const statementError = (config: Resolved, cause: unknown): DsqlStatementError => {
-  if (cause instanceof Pg.DatabaseError) {
+  if (cause instanceof DatabaseError) {
     // FATAL and PANIC end the connection, whatever else they say.
     return cause.severity === "ERROR"
       ? fromServerError(serverError(cause), peerOf(config), cause)

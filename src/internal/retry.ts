@@ -1,5 +1,4 @@
 /** Running something again: when, how often, and what is told in the end. */
-import { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,8 +11,8 @@ import type { Resolved } from "../Config.js"
 import { backoff } from "../core/backoff.js"
 import type { DsqlError } from "../Errors.js"
 import { DsqlConflictError, isTransient, refine, unwrap } from "../Errors.js"
-import { toSqlError } from "./session.js"
-import { type Course, newCourse, type Transactions, type TransactionOptions } from "./transaction.js"
+import { failWithSqlError, isSqlError } from "./sqlError.js"
+import { type Course, newCourse, type Raise, type Transactions, type TransactionOptions } from "./transaction.js"
 import { repeated } from "./transactionMetrics.js"
 
 export type Policy = Omit<Resolved["retry"], "maxAge">
@@ -47,12 +46,12 @@ export interface Failed<E> {
 }
 
 /** A conflict tells how often it was tried, also from inside of a `SqlError`. */
-const withAttempts = <E>(error: E, attempts: number): E => {
+const failAfter = <E>(error: E, attempts: number): Effect.Effect<never, E> => {
   const conflict = unwrap(error)
-  if (attempts === 1 || conflict?._tag !== "DsqlConflictError") return error
+  if (attempts === 1 || conflict?._tag !== "DsqlConflictError") return Effect.fail(error)
   const { cause, reason, server } = conflict
   const counted = new DsqlConflictError({ attempts, cause, reason, server })
-  return (error instanceof SqlError ? toSqlError(counted) : counted) as E
+  return (isSqlError(error) ? failWithSqlError(counted) : Effect.fail(counted)) as Effect.Effect<never, E>
 }
 
 /**
@@ -70,14 +69,14 @@ export const repeatedly = <A, E, R>(
     for (let attempts = 1; ; attempts++) {
       const outcome = yield* Effect.either(attempt(start + Duration.toMillis(policy.deadline)))
       if (outcome._tag === "Left" && outcome.left.late === true && attempts > 1) {
-        return yield* Effect.fail(withAttempts(last!, attempts - 1))
+        return yield* failAfter(last!, attempts - 1)
       }
       yield* Effect.annotateCurrentSpan("dsql.attempts", attempts)
       if (outcome._tag === "Right") return outcome.right
       const { error, retryFor } = outcome.left
       const elapsed = (yield* Clock.currentTimeMillis) - start
       const wait = retryFor === undefined ? undefined : yield* nextWait(policy, attempts, elapsed)
-      if (retryFor === undefined || wait === undefined) return yield* Effect.fail(withAttempts(error, attempts))
+      if (retryFor === undefined || wait === undefined) return yield* failAfter(error, attempts)
       yield* repeated(name, retryFor)
       yield* Effect.logDebug(`Attempt ${attempts} failed and is repeated`, retryFor.message)
       yield* Effect.sleep(wait)
@@ -162,7 +161,7 @@ export interface Options<A, R> extends TransactionOptions {
 export const transact = <A, E, R, E2, B = never, R2 = never>(
   transactions: Transactions,
   effect: Effect.Effect<A, E, R>,
-  toError: (error: DsqlError) => E2,
+  raise: Raise<E2>,
   { name, policy, verify, while: mayRetry = isTransient, ...options }: Options<B, R2>
 ): Effect.Effect<A | B, E | E2, R | R2> => {
   const retryForOf = (error: E | E2, { failure }: Course): DsqlError | undefined =>
@@ -174,7 +173,7 @@ export const transact = <A, E, R, E2, B = never, R2 = never>(
     Effect.suspend(() => {
       const course = newCourse()
       return transactions
-        .outermost(effect, toError, course, { ...options, name, beginBy: lastStart })
+        .outermost(effect, raise, course, { ...options, name, beginBy: lastStart })
         .pipe(
           Effect.catchAll((error) =>
             verify !== undefined && course.failure?._tag === "DsqlCommitOutcomeUnknownError"
@@ -192,7 +191,7 @@ export const withTransaction = (transactions: Transactions): Transactions["withT
   return (effect) =>
     Effect.flatMap(transactions.current, (session) =>
       session === undefined
-        ? transact(transactions, effect, toSqlError, { policy, maxAge })
+        ? transact(transactions, effect, failWithSqlError, { policy, maxAge })
         : transactions.nested(effect)
     )
 }

@@ -1,6 +1,6 @@
 /** Statements on a connection: what `@effect/sql` calls a connection, on one of ours. */
 import type * as SqlConnection from "@effect/sql/SqlConnection"
-import { SqlError } from "@effect/sql/SqlError"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -11,6 +11,7 @@ import { DsqlConnectionError, DsqlUnavailableError } from "../Errors.js"
 import type { Channel } from "./channel.js"
 import type { Cursor } from "./cursor.js"
 import type { Result } from "./request.js"
+import { failWithSqlError } from "./sqlError.js"
 import type { StatementOptions } from "./statement.js"
 
 type Rows = ReadonlyArray<Record<string, unknown>>
@@ -24,8 +25,6 @@ export interface Source {
   /** Where a stream's cursor is opened: on a connection of its own, or on the session's, among its other statements. */
   readonly streams: Effect.Effect<Channel, DsqlError, Scope.Scope> | Channel
 }
-
-export const toSqlError = (cause: DsqlError): SqlError => new SqlError({ cause, message: cause.message })
 
 /** One statement gives what it gives, several give an array of that. */
 const oneOrAll = <A, B>(results: ReadonlyArray<A>, f: (result: A) => B): B | ReadonlyArray<B> =>
@@ -64,12 +63,12 @@ export class Session implements SqlConnection.Connection {
     values: ReadonlyArray<unknown>,
     options?: StatementOptions
   ): Effect.Effect<ReadonlyArray<Result>, SqlError> {
-    return Effect.mapError(
+    return Effect.catchAll(
       this.source.use((channel) => {
         const results = channel.run(text, values, options)
         return this.source.autocommit ? Effect.mapError(results, ofCommit) : results
       }),
-      toSqlError
+      failWithSqlError
     )
   }
 
@@ -129,8 +128,8 @@ export class Session implements SqlConnection.Connection {
   ): Stream.Stream<Record<string, unknown>, SqlError> {
     // Opening sends nothing yet, so nothing is lost between it and its finalizer.
     const cursor = Effect.tap(this.open(text, values), ({ close }) => Effect.addFinalizer(() => close))
-    const rows = Stream.mapError(Stream.unwrapScoped(Effect.map(cursor, streamOf)), (error) =>
-      toSqlError(this.source.autocommit ? ofCommit(error) : error)
+    const rows = Stream.catchAll(Stream.unwrapScoped(Effect.map(cursor, streamOf)), (error) =>
+      Stream.fromEffect(failWithSqlError(this.source.autocommit ? ofCommit(error) : error))
     )
     return transformRows === undefined
       ? rows

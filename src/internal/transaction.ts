@@ -13,7 +13,8 @@ import { DsqlTransactionError } from "../Errors.js"
 import type { Channel, Channels } from "./channel.js"
 import type { Deadlines } from "./deadlines.js"
 import { networkError } from "./driverError.js"
-import { Session, toSqlError } from "./session.js"
+import { Session } from "./session.js"
+import { failWithSqlError } from "./sqlError.js"
 import { limited, tooOld } from "./transactionAge.js"
 import { begin, commit, rollback } from "./transactionCommands.js"
 import { type Attempted, makeAttempted } from "./transactionMetrics.js"
@@ -52,7 +53,7 @@ export interface Transactions {
   /** Runs an effect in a transaction of its own. How that goes is written into `course`. */
   readonly outermost: <A, E, R, E2>(
     effect: Effect.Effect<A, E, R>,
-    toError: (error: DsqlError) => E2,
+    raise: Raise<E2>,
     course: Course,
     options?: TransactionOptions
   ) => Effect.Effect<A, E | E2, R>
@@ -60,6 +61,9 @@ export interface Transactions {
   readonly nested: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   readonly withTransaction: <R, E, A>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | SqlError, R>
 }
+
+/** Fails with one of our errors, or with what it is to look like. */
+export type Raise<E> = (error: DsqlError) => Effect.Effect<never, E>
 
 /** Under this key our clients carry their {@link Transactions}. */
 export const transactionsKey: unique symbol = Symbol.for("effect-dsql/Transactions")
@@ -128,7 +132,7 @@ export const make = (
     channel: Channel,
     course: Course,
     maxAge: Duration.Duration,
-    toError: (error: DsqlError) => E2,
+    raise: Raise<E2>,
     now: () => number,
     restore: Restore
   ): Effect.Effect<A, E | E2, R> =>
@@ -154,30 +158,30 @@ export const make = (
         return turns.settled
       })
       const body = restore(Effect.zipLeft(effect, settle))
-      return limited(body, maxAge, channel, deadlines, toError).pipe(
+      return limited(body, maxAge, channel, deadlines, raise).pipe(
         // Out here, so that whoever joins a fiber that the body has forked does not inherit the transaction.
         Effect.provideService(SqlClient.TransactionConnection, [session, 0]),
         Effect.flatMap((exit) => {
           ended = true
           return Effect.matchEffect(end(channel, course, exit, expired), {
-            onFailure: (error) => Effect.fail(toError(error)),
+            onFailure: raise,
             onSuccess: () => exit
           })
         })
       )
     })
 
-  const outermost: Transactions["outermost"] = (effect, toError, course, options = {}) => {
+  const outermost: Transactions["outermost"] = (effect, raise, course, options = {}) => {
     const { beginBy = Infinity, maxAge = config.retry.maxAge, name = "", readOnly = false } = options
     const failed = (error: DsqlError) => {
       course.failure = error
-      return Effect.fail(toError(error))
+      return raise(error)
     }
     const onChannel = (channel: Channel, now: () => number) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.matchEffect(restore(begin(deadlines, channel, readOnly)), {
           onFailure: failed,
-          onSuccess: () => within(effect, channel, course, maxAge, toError, now, restore)
+          onSuccess: () => within(effect, channel, course, maxAge, raise, now, restore)
         })
       )
     return Effect.clockWith((clock) => {
@@ -216,7 +220,7 @@ export const make = (
     nested,
     withTransaction: (effect) =>
       Effect.flatMap(open, (transaction) =>
-        transaction === undefined ? outermost(effect, toSqlError, newCourse()) : nested(effect)
+        transaction === undefined ? outermost(effect, failWithSqlError, newCourse()) : nested(effect)
       )
   }
 }

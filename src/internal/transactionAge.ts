@@ -1,11 +1,12 @@
 /** A transaction does not grow older than the service lets it. */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { DsqlLimitError } from "../Errors.js"
 import type { Channel } from "./channel.js"
 import type { Deadlines } from "./deadlines.js"
+import type { Raise } from "./transaction.js"
 import { answerTimeout } from "./transactionCommands.js"
 
 export const tooOld = (maxAge: Duration.Duration): DsqlLimitError => {
@@ -23,7 +24,7 @@ export const limited = <A, E, R, E2>(
   maxAge: Duration.Duration,
   channel: Channel,
   deadlines: Deadlines,
-  toError: (error: DsqlLimitError) => E2
+  raise: Raise<E2>
 ): Effect.Effect<Exit.Exit<A, E | E2>, never, R> =>
   Effect.transplant((graft) =>
     Effect.flatMap(Effect.fork(Effect.exit(graft(body))), (fiber) => {
@@ -33,9 +34,9 @@ export const limited = <A, E, R, E2>(
         callOff = deadlines.after(answerTimeout, channel.destroy)
         fiber.unsafeInterruptAsFork(fiber.id())
       })
-      return Effect.map(Fiber.join(fiber), (exit) => {
+      return Effect.flatMap(Fiber.join(fiber), (exit) => {
         callOff()
-        return isOver ? Exit.fail(toError(tooOld(maxAge))) : exit
+        return isOver ? Effect.exit<A, E | E2, never>(raise(tooOld(maxAge))) : Effect.succeed(exit)
       })
     })
   )
