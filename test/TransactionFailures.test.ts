@@ -9,8 +9,7 @@ import { makeProxy } from "./support/proxy.js"
 import { type Refusals, serviceSaying } from "./support/service.js"
 import { until } from "./support/sockets.js"
 import { conflict, lose, prepare, quick, schemaConflict, told, unavailable, writtenAs } from "./support/transactions.js"
-
-type Work = Effect.Effect<unknown, unknown>
+import { type Ending, persistent, type Way, ways, type Work } from "./support/ways.js"
 
 /** A client, and what can be made to happen to its transactions. */
 interface Stage {
@@ -28,14 +27,10 @@ interface Stage {
   readonly committed: Effect.Effect<number, unknown>
 }
 
-interface Point {
+interface Point extends Ending {
   readonly before?: (stage: Stage) => Work
   /** What happens to the first run of the body, behind its INSERT; later runs are left alone. */
   readonly strike?: (stage: Stage) => Work
-  /** How `sql.withTransaction` ends. */
-  readonly ends: string
-  /** Whether another attempt is made of it, which then succeeds. */
-  readonly retried?: true
   /** What the scripted client sends for one attempt, but for statements. */
   readonly sends: string
 }
@@ -181,40 +176,6 @@ const points: Readonly<Record<string, Point>> = {
   }
 }
 
-/** withRetry raises our errors themselves. */
-const bare = (end: string): string => end.replace(/SqlError\((.*)\)$/, "$1")
-
-interface Way {
-  readonly options?: Partial<DsqlConfig.Options>
-  readonly run: (sql: SqlClient.SqlClient, body: Work) => Effect.Effect<unknown, unknown, SqlClient.SqlClient>
-  readonly ends: (point: Point) => string
-  readonly attempts: (point: Point) => number
-}
-
-const ways: Readonly<Record<string, Way>> = {
-  "sql.withTransaction": {
-    run: (sql, body) => sql.withTransaction(body),
-    ends: ({ ends }) => ends,
-    attempts: () => 1
-  },
-  "withRetry without retries": {
-    run: (_, body) => DsqlTransaction.withRetry(body, { times: 0 }),
-    ends: ({ ends }) => bare(ends),
-    attempts: () => 1
-  },
-  withRetry: {
-    run: (_, body) => DsqlTransaction.withRetry(body, { ...quick, times: 2 }),
-    ends: ({ ends, retried }) => (retried === true ? "gives done" : bare(ends)),
-    attempts: ({ retried }) => (retried === true ? 2 : 1)
-  },
-  "sql.withTransaction and unsafeRetryTransactions": {
-    options: { unsafeRetryTransactions: true, retry: quick },
-    run: (sql, body) => sql.withTransaction(body),
-    ends: ({ ends, retried }) => (retried === true ? "gives done" : ends),
-    attempts: ({ retried }) => (retried === true ? 2 : 1)
-  }
-}
-
 /** How it ends, how often the body has run, and how often an operator was warned. */
 const play = (stage: Stage, { before, strike = () => Effect.void }: Point, { run }: Way, strikes = 1) =>
   Effect.gen(function* () {
@@ -245,17 +206,6 @@ const hopeless: Readonly<Record<string, readonly [strike: (stage: Stage) => Work
   "a COMMIT that conflicts": [({ refuseCommit }) => refuseCommit(conflict), "DsqlConflictError Data after 3"],
   "a passing condition that does not pass": [({ fail }) => fail(unavailable), "DsqlUnavailableError"],
   "a connection that breaks": [({ loseStatement }) => loseStatement, "DsqlConnectionError Closed"]
-}
-
-const persistent: Readonly<Record<string, readonly [way: Way, wrap: (end: string) => string]>> = {
-  withRetry: [ways["withRetry"]!, (end) => `fails with ${end}`],
-  unsafeRetryTransactions: [
-    {
-      ...ways["sql.withTransaction and unsafeRetryTransactions"]!,
-      options: { unsafeRetryTransactions: true, retry: { ...quick, times: 2 } }
-    },
-    (end) => `fails with SqlError(${end})`
-  ]
 }
 
 // ------------------------------------------------------------------------------------------ the scripted client
