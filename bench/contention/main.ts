@@ -1,18 +1,24 @@
 /**
- * Chooses the defaults of `DsqlTransaction.withRetry`, and writes docs/contention.md and its plot. With `--quick` it plays
- * a tenth of the time and only prints.
+ * Chooses the defaults of `DsqlTransaction.withRetry`, and writes docs/contention.md and its plots. With `--local` it also
+ * measures anew what is confirmed on the local cluster. With `--quick` it takes a fraction of the time and only prints.
  */
 import * as Duration from "effect/Duration"
-import { writeFileSync } from "node:fs"
+import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { format } from "prettier"
 import { defaults } from "../../src/internal/retryDefaults.js"
-import { plot } from "./plot.js"
+import { table } from "../support/statistics.js"
+import { confirmation } from "./confirmation.js"
+import { measure, type Measurement } from "./local.js"
+import { plot, plotMeasured } from "./plot.js"
 import { atOnce, candidates, connectorDefault, connectorMost, fullJitter } from "./policies.js"
 import { latency } from "./simulation.js"
 import { mostAttempts, rank, summarise } from "./summary.js"
 
 const quick = process.argv.includes("--quick")
+const measuring = process.argv.includes("--local")
+const docs = fileURLToPath(new URL("../../docs", import.meta.url))
+const file = fileURLToPath(new URL("measured.json", import.meta.url))
 const seeds = quick ? [1] : [1, 2, 3]
 const duration = quick ? 3_000 : 20_000
 const workers = [1, 2, 4, 8, 16, 32, 64]
@@ -28,15 +34,16 @@ const all = [...candidates, ...others].map((policy) => ({
 const ranking = rank(all.map((one) => one.summaries))
 const shown = [ours, ...others].flatMap(({ name }) => all.find(({ policy }) => policy.name === name)?.summaries ?? [])
 
-const table = (header: ReadonlyArray<string>, lines: ReadonlyArray<ReadonlyArray<string>>): string =>
-  [header, header.map(() => "---"), ...lines].map((line) => `| ${line.join(" | ")} |`).join("\n")
+const measured: Measurement = measuring
+  ? await (quick ? measure(1, 500) : measure(5, 3_000))
+  : (JSON.parse(readFileSync(file, "utf8")) as Measurement)
 
 const report = `# How the defaults of \`withRetry\` were chosen
 
 <!-- Written by "npm run bench:contention". -->
 
 Workers read a row and write it back, one transaction after the other, without a pause. A store decides as DSQL does: at
-COMMIT, for the first to commit. Time is simulated and chance is seeded (${seeds.length} seeds, ${duration / 1000} simulated
+COMMIT, for the first to commit. The last chapter has the same for real. Here time is simulated and chance is seeded (${seeds.length} seeds, ${duration / 1000} simulated
 seconds each), so the figures are the same on every machine. What they rest on is assumed, not measured on the service: a
 round trip of ${latency.roundTrip} ms and a COMMIT of ${latency.commit} ms, each with an exponential tail of
 ${latency.roundTripTail} and ${latency.commitTail} ms. Real contention differs; the proportions are what this is for.
@@ -78,13 +85,16 @@ ${table(
       `${(100 * one.lost).toFixed(1)} %`
     ])
 )}
+
+${confirmation(measured, shown)}
 `
 
 console.log(report)
 if (!quick) {
-  const docs = fileURLToPath(new URL("../../docs", import.meta.url))
+  if (measuring) writeFileSync(file, await format(JSON.stringify(measured), { parser: "json", printWidth: 120 }))
   writeFileSync(`${docs}/contention.md`, await format(report, { parser: "markdown", proseWrap: "preserve" }))
   writeFileSync(`${docs}/contention.svg`, plot(shown.filter((summary) => summary.rows === 1)))
+  writeFileSync(`${docs}/contention-measured.svg`, plotMeasured(measured, shown))
 }
 if (ranking[0]?.policy !== ours.name) {
   console.error(`The best is ${ranking[0]?.policy}, the default is ${ours.name}.`)

@@ -1,3 +1,5 @@
+import { lostOf, simulatedOf } from "./confirmation.js"
+import { type Measurement, points } from "./local.js"
 import type { Summary } from "./summary.js"
 
 const colours = ["#0b6e4f", "#c1121f", "#e07a1f", "#5a5a5a", "#3a5ba0"]
@@ -75,4 +77,49 @@ export const plot = (summaries: ReadonlyArray<Summary>): string => {
   )
   const size = `${panels.length * width} ${height + 50}`
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size}" font-family="sans-serif" font-size="11">\n<rect width="100%" height="100%" fill="white"/>\n${[...drawn, ...legend].join("\n")}\n</svg>\n`
+}
+
+/** Bars for what was measured, one per client at each point, and a line where the simulation has it. */
+export const plotMeasured = ({ results }: Measurement, shown: ReadonlyArray<Summary>): string => {
+  const wide = 450
+  const contenders = [...new Set(results.map(({ contender }) => contender))]
+  const plotWidth = wide - margin.left - margin.right
+  const measures = [
+    { panel: panels[0]!, of: (one: (typeof results)[number]) => one.attemptsPerCommit },
+    { panel: panels[2]!, of: lostOf }
+  ]
+  const drawn = measures.map(({ of, panel }, index) => {
+    const low = panel.scale(panel.ticks[0]!)
+    const high = panel.scale(panel.ticks[panel.ticks.length - 1]!)
+    const bottom = height - margin.bottom
+    const yOf = (value: number): number =>
+      bottom - ((panel.scale(value) - low) / (high - low)) * (height - margin.top - margin.bottom)
+    const grid = panel.ticks.map((tick) => {
+      const y = yOf(tick).toFixed(1)
+      return `<line x1="${margin.left}" x2="${wide - margin.right}" y1="${y}" y2="${y}" stroke="#ddd"/><text x="${margin.left - 6}" y="${y}" dy="4" text-anchor="end">${panel.label(tick)}</text>`
+    })
+    const groups = points.map((point, place) => {
+      const left = margin.left + (place / points.length) * plotWidth
+      const bar = plotWidth / points.length / 3
+      const bars = contenders.map((contender, client) => {
+        const one = results.find(
+          ({ contender: name, rows, workers }) => name === contender && rows === point.rows && workers === point.workers
+        )!
+        const x = left + bar * (client + 0.5)
+        const [y, simulated] = [yOf(of(one)), yOf(panel.value(simulatedOf(one, shown)))]
+        return `<rect x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${bar.toFixed(1)}" height="${(bottom - y).toFixed(1)}" fill="${colours[client]!}" fill-opacity="0.8"/><line x1="${x.toFixed(1)}" x2="${(x + bar).toFixed(1)}" y1="${simulated.toFixed(1)}" y2="${simulated.toFixed(1)}" stroke="black" stroke-width="2"/>`
+      })
+      const label = `<text x="${(left + bar * 1.5).toFixed(1)}" y="${bottom + 16}" text-anchor="middle">${point.workers} / ${point.rows}</text>`
+      return [...bars, label].join("\n")
+    })
+    const title = `<text x="${margin.left}" y="${margin.top - 16}" font-weight="bold">${panel.title}</text>`
+    const under = `<text x="${margin.left + plotWidth / 2}" y="${height - 6}" text-anchor="middle">workers / rows</text>`
+    return `<g transform="translate(${index * wide} 0)">${[title, ...grid, under, ...groups].join("\n")}</g>`
+  })
+  const keys = [...contenders, "simulated"].map((name, client) => {
+    const colour = name === "simulated" ? "black" : colours[client]!
+    return `<g transform="translate(${margin.left + client * 150} ${height + 14})"><line x2="20" stroke-width="${name === "simulated" ? 2 : 8}" stroke="${colour}"/><text x="26" dy="4">${name}</text></g>`
+  })
+  const size = `${measures.length * wide} ${height + 30}`
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size}" font-family="sans-serif" font-size="11">\n<rect width="100%" height="100%" fill="white"/>\n${[...drawn, ...keys].join("\n")}\n</svg>\n`
 }

@@ -68,7 +68,7 @@ export const makeClient = async (cluster: Cluster, options: ClientOptions = {}):
 }
 
 /** A socket that goes to the cluster, whatever host it is told to connect to. */
-export const dialling = (cluster: Cluster): Socket => {
+export const dialling = (cluster: Pick<Cluster, "hostaddr" | "port">): Socket => {
   const socket = new Socket()
   const dial = socket.connect.bind(socket)
   socket.connect = () => dial(cluster.port, cluster.hostaddr)
