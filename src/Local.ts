@@ -16,7 +16,7 @@ import * as Auth from "./Auth.js"
 import type { Options } from "./Config.js"
 import type { DsqlLayerError } from "./Errors.js"
 import * as DsqlLayer from "./Layer.js"
-import type { ClusterOptions } from "./local/cluster.js"
+import type { ClusterOptions, DatabaseLimitOptions } from "./local/cluster.js"
 import { type DsqlLocalError, fromCluster, type LocalAccess, type LocalCluster, localError } from "./LocalCluster.js"
 
 export {
@@ -36,7 +36,7 @@ export { type DropMoment, type FaultOptions, type LocalFault, type LocalFaults, 
  * @since 0.1.0
  * @category models
  */
-export interface LocalLimits {
+export interface LocalLimits extends DatabaseLimitOptions {
   /** How many connections may be open; the next login is refused with 53300. Default 10,000. */
   readonly connections?: number | undefined
   /** How many connections may be opened in a second; logins beyond that are refused with 53400. Default 100. */

@@ -19,7 +19,7 @@ import { type Gateway, startGateway } from "./gateway.js"
 import { accountId, Iam, type Identity } from "./iam.js"
 import { iamCallOf } from "./iamStatements.js"
 import { randomClusterId, randomIdentity } from "./identity.js"
-import { type LimitOptions, limitsWith } from "./limits.js"
+import { type LimitOptions, limitsSetting, limitsWith } from "./limits.js"
 import { JobRunner } from "./jobs/runner.js"
 import { type BuildingUniqueIndexes, jobCallOf } from "./jobs/statements.js"
 import { readLogs } from "./logs.js"
@@ -37,6 +37,7 @@ import { internalUser, prepareInstallation } from "./template.js"
 export type { Action, Identity } from "./iam.js"
 export type { SchemaConflicts } from "./conflicts/standing.js"
 export type { BuildingUniqueIndexes } from "./jobs/statements.js"
+export type { DatabaseLimitOptions } from "./limits.js"
 export type { SessionInfo } from "./sessions.js"
 
 /** Milliseconds since the epoch. */
@@ -308,7 +309,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
         ),
       settings: [
         ...(coordinator === undefined ? [] : [["lock_timeout", String(options.lockProbe ?? lockProbe)] as const]),
-        ...(judge === undefined ? [] : [rulesSetting])
+        ...(judge === undefined ? [] : [rulesSetting, [limitsSetting, JSON.stringify(limits)] as const])
       ]
     }
     const openGateway = (port: number): Promise<Gateway> =>

@@ -22,20 +22,67 @@ export interface MessageLimit extends Pick<Limits, "messageSize"> {
   readonly oversizedMessage: "close" | "error"
 }
 
+/** What the database itself stops a client at, with `rules: "service"`. */
+export interface DatabaseLimits {
+  /** How many rows a transaction may insert, update and delete. Default 3,000. */
+  readonly rows: number
+  /** How many bytes they may have, in whole MiB. Default 10 MiB. */
+  readonly transactionBytes: number
+  /** How long a row may be. Default 2 MiB. */
+  readonly rowBytes: number
+  /** How long a value may be. Default 1 MiB. */
+  readonly columnBytes: number
+  /** Default 255; a measurement says 256. */
+  readonly columnsPerTable: number
+  /** How many columns a key may have. Default 8. */
+  readonly keyColumns: number
+  /** With that of the primary key, those of constraints and those that are being built. Default 24. */
+  readonly indexesPerTable: number
+  /** Default 5. */
+  readonly statisticsPerTable: number
+  /** Beside `public` and `sys`. Default 10. */
+  readonly schemas: number
+  /** Default 1,000. */
+  readonly tables: number
+  /** Default 5,000. */
+  readonly views: number
+  /** Default 5,000. */
+  readonly sequences: number
+}
+
+/** Where sessions are told of them. */
+export const limitsSetting = "_dsql.limits"
+
 /** Of the service's user guide, "Quotas and limits". */
-const serviceLimits: Limits = {
+const serviceLimits: Limits & DatabaseLimits = {
   connections: 10_000,
   connectRate: 100,
   connectBurst: 1_000,
   connectionLifetime: 3_600_000,
   transactionAge: 300_000,
-  messageSize: 10 * 1024 * 1024
+  messageSize: 10 * 1024 * 1024,
+  rows: 3_000,
+  transactionBytes: 10 * 1024 * 1024,
+  rowBytes: 2 * 1024 * 1024,
+  columnBytes: 1024 * 1024,
+  columnsPerTable: 255,
+  keyColumns: 8,
+  indexesPerTable: 24,
+  statisticsPerTable: 5,
+  schemas: 10,
+  tables: 1_000,
+  views: 5_000,
+  sequences: 5_000
 }
 
-export type LimitOptions = { readonly [Name in keyof Limits]?: number | undefined }
+type Options<A> = { readonly [Name in keyof A]?: number | undefined }
+
+export interface DatabaseLimitOptions extends Options<DatabaseLimits> {}
+
+export interface LimitOptions extends Options<Limits>, DatabaseLimitOptions {}
 
 /** Those of the service where nothing else is said. */
-export const limitsWith = (options: LimitOptions = {}): Limits => ({
+export const limitsWith = (options: LimitOptions = {}): Limits & DatabaseLimits => ({
   ...serviceLimits,
   ...Object.fromEntries(Object.entries(options).filter(([, limit]) => limit !== undefined))
 })

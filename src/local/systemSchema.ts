@@ -1,5 +1,6 @@
 import { catalogSchema } from "./catalogs.js"
 import { conflictSchema } from "./conflicts/schema.js"
+import { limitSchema } from "./limitSchema.js"
 import { judgingSchema } from "./judging/schema.js"
 import { jobSchema } from "./jobs/schema.js"
 
@@ -96,7 +97,8 @@ export const systemSchema: ReadonlyArray<string> = [
   ...conflictSchema,
   ...judgingSchema,
   ...jobSchema,
-  ...catalogSchema
+  ...catalogSchema,
+  ...limitSchema
 ]
 
 /** Makes the database of the clients as template1 is. Copying files is the quicker strategy, as nothing is made durable. */

@@ -14,6 +14,12 @@ const numericSize = "(18,6)"
 
 /** How a statement must be changed so that PostgreSQL does what the service does. */
 export const editsOf = (tree: Tree, text: string, start: number, tokens: ReadonlyArray<Token>): ReadonlyArray<Edit> => {
+  const edits = [...numericEdits(tree, text, start, tokens)]
+  if (tree.type === "AlterTableStmt") edits.push(...triggerEdits(start, tokens))
+  return edits.toSorted((one, other) => one.at - other.at)
+}
+
+const numericEdits = (tree: Tree, text: string, start: number, tokens: ReadonlyArray<Token>): ReadonlyArray<Edit> => {
   const places = numericPlaces(tree)
   if (places.length === 0) return []
   const offsetOf = characterOffsets(text)
@@ -24,6 +30,17 @@ export const editsOf = (tree: Tree, text: string, start: number, tokens: Readonl
     return last === undefined ? [] : [{ at: last.start - start + last.text.length, length: 0, text: numericSize }]
   })
 }
+
+/**
+ * The service takes ENABLE and DISABLE TRIGGER ALL and does nothing. PostgreSQL would mean those of foreign keys too, which
+ * only a superuser may touch.
+ */
+const triggerEdits = (start: number, tokens: ReadonlyArray<Token>): ReadonlyArray<Edit> =>
+  tokens.flatMap((token, index) =>
+    isWord(token, "all") && isWord(tokens[index - 1], "trigger")
+      ? [{ at: token.start - start, length: token.text.length, text: "USER" }]
+      : []
+  )
 
 const numericPlaces = ({ body, type }: Tree): ReadonlyArray<number> => {
   const places: Array<number> = []

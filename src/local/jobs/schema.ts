@@ -95,6 +95,29 @@ const createIndex = [
   "CREATE EVENT TRIGGER _dsql_object_dropped ON sql_drop EXECUTE FUNCTION _dsql.object_dropped()"
 ]
 
+/**
+ * Where the service's rules hold, an index is made at once only if the session has asked for that, and only on an empty table;
+ * that the refusal is the same otherwise is inferred.
+ */
+const refuseSynchronous = `CREATE FUNCTION _dsql.refuse_sync_index() RETURNS event_trigger LANGUAGE plpgsql
+  SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+  command record;
+  has_rows bool := false;
+BEGIN
+  IF _dsql.limits() IS NULL OR _dsql.setting('_dsql.index', true) <> '' THEN RETURN; END IF;
+  IF tg_event = 'ddl_command_end' THEN
+    FOR command IN SELECT c.objid, i.indrelid FROM pg_event_trigger_ddl_commands() c
+      JOIN pg_index i ON i.indexrelid = c.objid
+    LOOP
+      EXECUTE format('SELECT EXISTS (SELECT FROM %s)', command.indrelid::regclass) INTO has_rows;
+    END LOOP;
+  END IF;
+  IF has_rows OR current_setting('disable_sync_create_index')::bool THEN
+    RAISE 'unsupported mode. please use CREATE INDEX ASYNC.' USING ERRCODE = '0A000';
+  END IF;
+END $$`
+
 /** The refusals are PostgreSQL's. */
 const validate = `CREATE FUNCTION _dsql.validate_constraint_async(table_name text, constraint_name text, proposed text,
     may_be_missing bool)
@@ -193,6 +216,11 @@ export const jobSchema: ReadonlyArray<string> = [
   ...table,
   register,
   ...createIndex,
+  refuseSynchronous,
+  ...["start", "end"].map(
+    (moment) => `CREATE EVENT TRIGGER _dsql_sync_index_${moment} ON ddl_command_${moment} WHEN TAG IN ('CREATE INDEX')
+      EXECUTE FUNCTION _dsql.refuse_sync_index()`
+  ),
   validate,
   run,
   "REVOKE ALL ON FUNCTION _dsql.run_job FROM PUBLIC",

@@ -10,15 +10,9 @@ export const rulesSetting = ["_dsql.rules", "service"] as const
 
 const isJudged = `current_setting('${rulesSetting[0]}', true) = '${rulesSetting[1]}'`
 
-const ownSchemas = "'public', 'sys', '_dsql', 'information_schema'"
-
-const countOf = (kind: string): string =>
-  `(SELECT count(*) FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace
-      WHERE k.relkind = '${kind}' AND n.nspname NOT IN ('sys', '_dsql', 'information_schema') AND n.nspname !~ '^pg_')`
-
 /**
- * What can only be told by the catalogs, looked at when a statement has changed them. The counts are the quotas of the
- * service's guide, the types those that a key cannot have.
+ * What can only be told by the catalogs, looked at when a statement has changed them: the types that a key or an identity
+ * column cannot have. What is counted is counted in `limitSchema.ts`.
  */
 const checkDdl = `CREATE FUNCTION _dsql.check_ddl() RETURNS event_trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
@@ -29,25 +23,13 @@ BEGIN
     RETURN;
   END IF;
   FOR c IN SELECT * FROM pg_event_trigger_ddl_commands() LOOP
-    IF c.command_tag = 'CREATE SCHEMA' AND
-        (SELECT count(*) FROM pg_namespace WHERE nspname NOT IN (${ownSchemas}) AND nspname !~ '^pg_') > 10 THEN
-      RAISE 'more than 10 schemas not allowed' USING ERRCODE = '54000';
-    ELSIF c.command_tag = 'CREATE TABLE' AND ${countOf("r")} > 1000 THEN
-      RAISE 'creating more than 1000 tables not allowed' USING ERRCODE = '54000';
-    ELSIF c.command_tag = 'CREATE VIEW' AND ${countOf("v")} > 5000 THEN
-      RAISE 'creating more than 5000 views not allowed' USING ERRCODE = '54000';
-    ELSIF c.command_tag = 'CREATE SEQUENCE' AND ${countOf("S")} > 5000 THEN
-      RAISE 'creating more than 5000 sequences is not allowed' USING ERRCODE = '54000';
-    ELSIF c.command_tag = 'ALTER TABLE' THEN
+    IF c.command_tag = 'ALTER TABLE' THEN
       SELECT format_type(a.atttypid, NULL) INTO refused FROM pg_attribute a
         WHERE a.attrelid = c.objid AND a.attidentity <> '' AND a.atttypid <> 'int8'::regtype;
       IF FOUND THEN
         RAISE 'datatype % not supported, identity column type must be bigint', refused USING ERRCODE = '0A000';
       END IF;
     ELSIF c.object_type = 'index' THEN
-      IF tg_tag = 'CREATE INDEX' AND coalesce(current_setting('_dsql.index', true), '') = '' AND NOT _dsql.may_be_built(c.objid) THEN
-        RAISE 'unsupported mode. please use CREATE INDEX ASYNC.' USING ERRCODE = '0A000';
-      END IF;
       PERFORM _dsql.check_index(c.objid);
     END IF;
   END LOOP;
@@ -68,23 +50,6 @@ BEGIN
   IF FOUND THEN
     RAISE 'datatype % is not supported in a key', refused USING ERRCODE = '0A000';
   END IF;
-  IF (SELECT count(*) FROM pg_index i JOIN pg_index n ON n.indrelid = i.indrelid WHERE n.indexrelid = index_oid) > 24 THEN
-    RAISE 'more than 24 indexes per table are not allowed' USING ERRCODE = '54000';
-  END IF;
-END $$`
-
-/** Whether an index may be made at once: by the guide that is for empty tables, and for sessions that ask for it. */
-const mayBeBuilt = `CREATE FUNCTION _dsql.may_be_built(index_oid oid) RETURNS boolean LANGUAGE plpgsql
-  SET search_path = pg_catalog AS $$
-DECLARE
-  has_rows boolean;
-BEGIN
-  IF current_setting('disable_sync_create_index') NOT IN ('off', 'false', 'no', '0') THEN
-    RETURN false;
-  END IF;
-  EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s)',
-    (SELECT indrelid::regclass FROM pg_index WHERE indexrelid = index_oid)) INTO has_rows;
-  RETURN NOT has_rows;
 END $$`
 
 /**
@@ -125,7 +90,6 @@ const leftOut = [
 
 export const judgingSchema: ReadonlyArray<string> = [
   `CREATE TYPE ${refusalType} AS ENUM ()`,
-  mayBeBuilt,
   checkIndex,
   checkDdl,
   "CREATE EVENT TRIGGER _dsql_check_ddl ON ddl_command_end EXECUTE FUNCTION _dsql.check_ddl()",

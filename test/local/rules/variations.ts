@@ -57,6 +57,7 @@ export const variations: ReadonlyArray<Variation> = [
   ],
   ["DROP TRIGGER IF EXISTS t ON pair"],
   ["ALTER TABLE pair DISABLE TRIGGER ALL"],
+  ["ALTER TABLE pair /* ALL */ ENABLE TRIGGER all, ADD COLUMN extra numeric"],
   ["CREATE TYPE shop.mood AS ENUM ()", "0A000 CREATE TYPE not supported"],
   ["create type shop.pair as (a int)", notSupported("CompositeType")],
   ["ALTER TYPE shop.mood RENAME VALUE 'a' TO 'b'", "0A000 ALTER TYPE not supported"],
