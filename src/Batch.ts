@@ -11,13 +11,13 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { RetryPolicy } from "./Config.js"
 import type { DsqlError } from "./Errors.js"
+import { ask } from "./internal/alone.js"
 import type { DsqlBatchError } from "./internal/batchError.js"
 import { Batcher, findDifferentColumn } from "./internal/batching.js"
 import * as batchRun from "./internal/batchRun.js"
 import * as checks from "./internal/checks.js"
 import { insertWriter } from "./internal/insertWriter.js"
 import { keyPages, rangeWriter } from "./internal/keyRange.js"
-import { retryStatement } from "./Transaction.js"
 
 export { DsqlBatchError } from "./internal/batchError.js"
 
@@ -184,7 +184,7 @@ const inRange = <E2, R2>(
     const verify = repeatable ? () => Effect.succeedNone : undefined
     const { table } = options
     const read = (page: Statement.Statement<unknown>) =>
-      batchRun.ours(retryStatement(page.values, { ...options.retry, name: `keys of ${table}` }))
+      ask(page.values, { retry: options.retry, name: `keys of ${table}` })
     return yield* batchRun.run(
       keyPages(sql, options, maxRows, read),
       { write: rangeWriter(sql, options, (range) => change(sql, range)), verify },

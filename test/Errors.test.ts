@@ -29,6 +29,7 @@ const table: { readonly [T in Tag]: Rows<T> } = {
   DsqlConstraintError: statements.constraints,
   DsqlQueryError: statements.query,
   DsqlBatchError: work.batch,
+  DsqlJobError: work.job,
   DsqlLocalError: transactions.local,
   DsqlUnscriptedError: transactions.unscripted
 }

@@ -44,6 +44,7 @@ const promised: Record<string, ReadonlyArray<string>> = {
     "DsqlConfig",
     "DsqlConnection",
     "DsqlErrors",
+    "DsqlJobs",
     "DsqlLayer",
     "DsqlLive",
     "DsqlTransaction"
@@ -64,6 +65,7 @@ const promised: Record<string, ReadonlyArray<string>> = {
     "DsqlTokenError",
     "refine"
   ],
+  "./Jobs": ["DsqlJobError", "createIndex", "validateConstraint", "wait", "watch"],
   "./Layer": ["DsqlLive", "layer", "layerConfig"],
   "./Local": ["DsqlLocal"],
   "./Testing": [

@@ -17,6 +17,7 @@ import {
   DsqlConfig,
   DsqlConnection,
   DsqlErrors,
+  DsqlJobs,
   DsqlLayer,
   DsqlLive,
   DsqlTransaction
@@ -42,6 +43,7 @@ each("the package", Package, {
   DsqlConfig: () => expectTypeOf(Package.DsqlConfig).toEqualTypeOf<typeof DsqlConfig>(),
   DsqlConnection: () => expectTypeOf(Package.DsqlConnection).toEqualTypeOf<typeof DsqlConnection>(),
   DsqlErrors: () => expectTypeOf(Package.DsqlErrors).toEqualTypeOf<typeof DsqlErrors>(),
+  DsqlJobs: () => expectTypeOf(Package.DsqlJobs).toEqualTypeOf<typeof DsqlJobs>(),
   DsqlLayer: () => expectTypeOf(Package.DsqlLayer).toEqualTypeOf<typeof DsqlLayer>(),
   DsqlLive: () => expectTypeOf(DsqlLive).toEqualTypeOf<Layer.Layer<Client, LayerError>>(),
   DsqlTransaction: () => expectTypeOf(Package.DsqlTransaction).toEqualTypeOf<typeof DsqlTransaction>()

@@ -8,12 +8,12 @@ import * as Stream from "effect/Stream"
 import type { RetryPolicy } from "../Config.js"
 import type { LimitReason } from "../core/serverError.js"
 import type { DsqlError } from "../Errors.js"
-import { type DsqlConfigError, DsqlTransactionError, DsqlUnsupportedError, refine, unwrap } from "../Errors.js"
+import { type DsqlConfigError, refine, unwrap } from "../Errors.js"
 import { DsqlBatchError } from "./batchError.js"
+import { outside } from "./alone.js"
 import * as checks from "./checks.js"
 import * as retry from "./retry.js"
-import { isSqlError } from "./sqlError.js"
-import { type Transactions, transactionsOf } from "./transaction.js"
+import type { Transactions } from "./transaction.js"
 
 export interface Progress<A> {
   readonly rows: number
@@ -70,19 +70,6 @@ interface Done {
 /** Fewer rows help against these. */
 const splittable: ReadonlySet<LimitReason> = new Set(["Rows", "Size", "Age", "Parameters"])
 
-/** What commits by itself again and again can be no part of a transaction. */
-export const outside: Effect.Effect<Transactions, DsqlTransactionError | DsqlUnsupportedError, SqlClient.SqlClient> =
-  Effect.gen(function* () {
-    const transactions = transactionsOf(yield* SqlClient.SqlClient)
-    if (transactions === undefined) {
-      return yield* new DsqlUnsupportedError({ feature: "this with a SqlClient of another package" })
-    }
-    if ((yield* transactions.current) !== undefined) {
-      return yield* new DsqlTransactionError({ reason: "InsideTransaction" })
-    }
-    return transactions
-  })
-
 /** One batch, and its halves when it turns out to be too much for a transaction. */
 const runBatch = <A>(writer: Writer<A>, rows: ReadonlyArray<A>, settings: Settings): Effect.Effect<Done, Failure> =>
   Effect.suspend(() => {
@@ -125,17 +112,6 @@ const runBatch = <A>(writer: Writer<A>, rows: ReadonlyArray<A>, settings: Settin
         )
       })
     )
-  })
-
-/** For errors of our own client, of which no `SqlError` is left. */
-export const ours = <A, E, R>(
-  effect: Effect.Effect<A, E | SqlError, R>
-): Effect.Effect<A, Exclude<E, SqlError> | DsqlError, R> =>
-  Effect.catchAll(effect, (error) => {
-    const cause = unwrap(error)
-    return cause === undefined && isSqlError(error)
-      ? Effect.die(error)
-      : Effect.fail(cause ?? (error as Exclude<E, SqlError>))
   })
 
 /** The service's limit (AWS quotas page). */

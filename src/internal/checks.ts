@@ -70,8 +70,8 @@ export const part = (option: string, value: number, most: number): Either.Either
 /** Names of columns, one at least. */
 export const columns = (
   option: string,
-  names: ReadonlyArray<string>
-): Either.Either<ReadonlyArray<string>, DsqlConfigError> =>
+  names: ReadonlyArray<unknown>
+): Either.Either<ReadonlyArray<unknown>, DsqlConfigError> =>
   names.length > 0 ? Either.right(names) : Either.left(invalid(option, "must name at least one column"))
 
 /** Start-up parameters end with a NUL, so one inside of a value would begin a parameter of its own. */

@@ -88,7 +88,7 @@ export const repeatedly = <A, E, R>(
   )
 
 /** A question may be asked again even when its answer was lost. */
-const mayAskAgain = (u: unknown): boolean => {
+export const mayAskAgain = (u: unknown): boolean => {
   const error = unwrap(u)
   return (
     isTransient(error) ||

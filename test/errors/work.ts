@@ -1,8 +1,9 @@
 /** Batches, jobs and migrations that came to no good end. */
+import { SqlClient } from "@effect/sql"
 import { Effect, Stream } from "effect"
-import { DsqlBatch } from "effect-dsql"
+import { DsqlBatch, DsqlJobs } from "effect-dsql"
 import * as DsqlTesting from "effect-dsql/Testing"
-import type { Rows } from "./cases.js"
+import { locally, type Rows } from "./cases.js"
 
 const inserting = <A extends object>(
   rows: ReadonlyArray<A>,
@@ -49,6 +50,47 @@ export const batch: Rows<"DsqlBatchError"> = {
       fails: inserting<object>([{ id: 1 }, { id: 2, name: "Ana" }], () => Effect.void, { maxRows: 1 }),
       facts: { table: "owner", from: 2, to: 2, last: { id: 1 }, column: "name" },
       next: /Row 2 .*name is in one of them only.*with null/
+    }
+  ]
+}
+
+const unique = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`DROP TABLE IF EXISTS twice`
+  yield* sql`CREATE TABLE twice (n int)`
+  yield* sql`INSERT INTO twice VALUES (1), (1)`
+  yield* DsqlJobs.createIndex({ name: "once", table: "twice", columns: ["n"], unique: true })
+})
+
+export const job: Rows<"DsqlJobError"> = {
+  Failed: [
+    {
+      when: "a unique index is built over duplicates",
+      fails: locally(unique),
+      facts: { jobType: "INDEX_BUILD", dropped: "public.once" },
+      next: /INDEX_BUILD .* failed: .*duplicate.*the INVALID index public\.once was dropped.*create it anew/i
+    }
+  ],
+  Timeout: [
+    {
+      when: "it takes too long",
+      fails: locally(
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          yield* sql`DROP TABLE IF EXISTS slow`
+          yield* sql`CREATE TABLE slow (n int)`
+          yield* DsqlJobs.createIndex({ table: "slow", columns: ["n"], timeout: "1 millis" })
+        })
+      ),
+      next: /it goes on, so wait for it again, with a longer timeout/
+    }
+  ],
+  NotFound: [
+    {
+      when: "there is none of that id",
+      fails: locally(DsqlJobs.wait("aaaaaaaaaaaaaaaaaaaaaaaaaa")),
+      facts: { jobId: "aaaaaaaaaaaaaaaaaaaaaaaaaa" },
+      next: /ended more than 30 minutes ago; look at the index or constraint itself/
     }
   ]
 }

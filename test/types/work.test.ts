@@ -1,8 +1,8 @@
 import type { SqlClient } from "@effect/sql/SqlClient"
 import type { Statement } from "@effect/sql/Statement"
 import { expectTypeOf } from "@effect/vitest"
-import { Context, Effect, Stream } from "effect"
-import { DsqlBatch, type DsqlErrors } from "effect-dsql"
+import { Context, Effect, type Option, Stream } from "effect"
+import { DsqlBatch, type DsqlErrors, DsqlJobs } from "effect-dsql"
 import { each, type Facts, Vault, VaultError } from "./support.js"
 
 class Journal extends Context.Tag("Journal")<Journal, object>() {}
@@ -51,4 +51,41 @@ each("DsqlBatch", DsqlBatch, {
     expectTypeOf(DsqlBatch.delete({ table: "owner", key: ["id"], onProgress: () => Journal })).toEqualTypeOf<
       Effect.Effect<DsqlBatch.Progress<DsqlBatch.Key>, BatchFailure, Journal | SqlClient>
     >()
+})
+
+type JobEffect<A> = Effect.Effect<A, DsqlJobs.DsqlJobError | DsqlErrors.DsqlError, SqlClient>
+
+each("DsqlJobs", DsqlJobs, {
+  DsqlJobError: () =>
+    expectTypeOf<Facts<DsqlJobs.DsqlJobError>>().toEqualTypeOf<{
+      readonly _tag: "DsqlJobError"
+      readonly reason: "Failed" | "Timeout" | "NotFound"
+      readonly jobId: string
+      readonly jobType?: string | undefined
+      readonly objectName?: string | undefined
+      readonly details?: string | undefined
+      readonly dropped?: string | undefined
+    }>(),
+  watch: () =>
+    expectTypeOf(DsqlJobs.watch).toEqualTypeOf<
+      (
+        jobId: string,
+        options?: DsqlJobs.WatchOptions
+      ) => Stream.Stream<DsqlJobs.Job, DsqlJobs.DsqlJobError | DsqlErrors.DsqlError, SqlClient>
+    >(),
+  wait: () =>
+    expectTypeOf(DsqlJobs.wait).toEqualTypeOf<
+      (jobId: string, options?: DsqlJobs.WaitOptions) => JobEffect<DsqlJobs.Job>
+    >(),
+  createIndex: () =>
+    expectTypeOf(DsqlJobs.createIndex).toEqualTypeOf<
+      (options: DsqlJobs.IndexOptions) => JobEffect<Option.Option<DsqlJobs.Job>>
+    >(),
+  validateConstraint: () =>
+    expectTypeOf(DsqlJobs.validateConstraint).toEqualTypeOf<
+      (options: DsqlJobs.ConstraintOptions) => JobEffect<Option.Option<DsqlJobs.Job>>
+    >(),
+  // Internal: they are not in the declarations that are published.
+  dropInvalidIndex: () => {},
+  waitForIndex: () => {}
 })

@@ -1,0 +1,50 @@
+/** Statements that commit by themselves, with errors of ours in place of a `SqlError`. */
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Effect from "effect/Effect"
+import type { RetryPolicy } from "../Config.js"
+import type { DsqlError } from "../Errors.js"
+import { DsqlTransactionError, DsqlUnsupportedError, unwrap } from "../Errors.js"
+import * as checks from "./checks.js"
+import * as retry from "./retry.js"
+import { isSqlError } from "./sqlError.js"
+import { type Transactions, transactionsOf } from "./transaction.js"
+
+/** The transactions of our client, outside of any: what commits by itself can be no part of one. */
+export const outside: Effect.Effect<Transactions, DsqlTransactionError | DsqlUnsupportedError, SqlClient.SqlClient> =
+  Effect.gen(function* () {
+    const transactions = transactionsOf(yield* SqlClient.SqlClient)
+    if (transactions === undefined) {
+      return yield* new DsqlUnsupportedError({ feature: "this with a SqlClient of another package" })
+    }
+    if ((yield* transactions.current) !== undefined) {
+      return yield* new DsqlTransactionError({ reason: "InsideTransaction" })
+    }
+    return transactions
+  })
+
+/** For effects on our own client, whose `SqlError`s all hold an error of ours. */
+export const ours = <A, E, R>(
+  effect: Effect.Effect<A, E | SqlError, R>
+): Effect.Effect<A, Exclude<E, SqlError> | DsqlError, R> =>
+  Effect.catchAll(effect, (error): Effect.Effect<never, Exclude<E, SqlError> | DsqlError> => {
+    const cause = unwrap(error)
+    if (cause !== undefined) return Effect.fail(cause)
+    return isSqlError(error) ? Effect.die(error) : Effect.fail(error as Exclude<E, SqlError>)
+  })
+
+export interface AloneOptions {
+  readonly name: string
+  readonly retry?: RetryPolicy | undefined
+}
+
+/** A statement that only reads: it is run again even when its answer was lost. */
+export const ask = <A, E, R>(
+  statement: Effect.Effect<A, E | SqlError, R>,
+  { name, retry: policy }: AloneOptions
+): Effect.Effect<A, Exclude<E, SqlError> | DsqlError, R | SqlClient.SqlClient> =>
+  Effect.gen(function* () {
+    const transactions = yield* outside
+    const { maxAge: _, ...checked } = yield* checks.retry(policy, transactions.retry, "retry.")
+    return yield* ours(retry.statement(transactions, statement, { name, policy: checked, while: retry.mayAskAgain }))
+  })
