@@ -23,6 +23,7 @@ import { DsqlConnection } from "./Connection.js"
 import { DsqlTransactionError, DsqlUnsupportedError } from "./Errors.js"
 import { channelOf, type Channels } from "./internal/channel.js"
 import { json } from "./internal/compiler.js"
+import { type Derive, deriveKey } from "./internal/derived.js"
 import * as Deadlines from "./internal/deadlines.js"
 import { pgTag, pgTypeId } from "./internal/pgTag.js"
 import * as Retry from "./internal/retry.js"
@@ -78,7 +79,6 @@ export const makeOver = (
       )
     })
 
-    const statement = Statement.make(acquirer, compiler, spanAttributes, transformRows)
     const members = {
       [SqlClient.TypeId]: SqlClient.TypeId as SqlClient.TypeId,
       [pgTypeId]: pgTypeId,
@@ -94,20 +94,38 @@ export const makeOver = (
       listen: () => Stream.fromEffect(unsupported("LISTEN")),
       notify: () => unsupported("NOTIFY")
     }
-    const assemble = (
-      constructor: Statement.Constructor,
-      withoutTransforms: () => PgClient.PgClient
-    ): PgClient.PgClient =>
-      Object.assign(constructor, members, { withoutTransforms, safe: constructor as PgClient.PgClient })
-    const plain =
-      transformRows === undefined
-        ? undefined
-        : assemble(
-            Statement.make(acquirer, compiler.withoutTransform, spanAttributes, undefined),
-            (): PgClient.PgClient => plain!
-          )
-    const client: PgClient.PgClient = assemble(statement, () => plain ?? client)
-    return client
+    const assemble = (acquirer: SqlConnection.Connection.Acquirer, own: Partial<typeof members>): PgClient.PgClient => {
+      const over = (
+        constructor: Statement.Constructor,
+        withoutTransforms: () => PgClient.PgClient
+      ): PgClient.PgClient =>
+        Object.assign(constructor, members, own, {
+          [deriveKey]: derive,
+          withoutTransforms,
+          safe: constructor as PgClient.PgClient
+        })
+      const plain =
+        transformRows === undefined
+          ? undefined
+          : over(
+              Statement.make(acquirer, compiler.withoutTransform, spanAttributes, undefined),
+              (): PgClient.PgClient => plain!
+            )
+      const client: PgClient.PgClient = over(
+        Statement.make(acquirer, compiler, spanAttributes, transformRows),
+        () => plain ?? client
+      )
+      return client
+    }
+    const derive: Derive = (difference) => {
+      const { connection, reserve, transactions, withTransaction } = difference(acquirer)
+      return assemble(Effect.succeed(connection), {
+        [Transaction.transactionsKey]: transactions,
+        reserve,
+        withTransaction
+      })
+    }
+    return assemble(acquirer, {})
   })
 
 /**

@@ -141,9 +141,17 @@ export const watch = (
  */
 export const wait = (
   jobId: string,
-  { timeout, ...options }: WaitOptions = {}
+  options?: WaitOptions
+): Effect.Effect<Job, DsqlJobError | DsqlError, SqlClient.SqlClient> => follow(jobId, options, () => Effect.void)
+
+const follow = (
+  jobId: string,
+  { timeout, ...options }: WaitOptions = {},
+  tell: (job: Job) => Effect.Effect<void>
 ): Effect.Effect<Job, DsqlJobError | DsqlError, SqlClient.SqlClient> => {
-  const ended = Stream.runLast(watch(jobId, options)).pipe(
+  const ended = watch(jobId, options).pipe(
+    Stream.tap(tell),
+    Stream.runLast,
     Effect.flatMap((last): Effect.Effect<Job, DsqlJobError> => {
       const job = Option.getOrThrow(last)
       const { details, jobType, objectName } = job
@@ -180,7 +188,7 @@ export const dropInvalidIndex = (jobId: string): Effect.Effect<string | undefine
       { name: "job" }
     )
     const name = found[0]?.name
-    if (name !== undefined) yield* ours(retryStatement(sql.unsafe(`DROP INDEX IF EXISTS ${name}`), { name: "job" }))
+    if (name !== undefined) yield* ask(sql.unsafe(`DROP INDEX IF EXISTS ${name}`), { name: "job" })
     return name
   })
 
@@ -191,9 +199,10 @@ export const dropInvalidIndex = (jobId: string): Effect.Effect<string | undefine
  */
 export const waitForIndex = (
   jobId: string,
-  options?: WaitOptions
+  options?: WaitOptions,
+  tell: (job: Job) => Effect.Effect<void> = () => Effect.void
 ): Effect.Effect<Job, DsqlJobError | DsqlError, SqlClient.SqlClient> =>
-  Effect.catchTag(wait(jobId, options), "DsqlJobError", (error) =>
+  Effect.catchTag(follow(jobId, options, tell), "DsqlJobError", (error) =>
     error.reason === "Failed"
       ? Effect.flatMap(dropInvalidIndex(jobId), (dropped) =>
           Effect.fail(new DsqlJobError({ ...error, jobId, dropped }))

@@ -30,6 +30,7 @@ const table: { readonly [T in Tag]: Rows<T> } = {
   DsqlQueryError: statements.query,
   DsqlBatchError: work.batch,
   DsqlJobError: work.job,
+  DsqlMigrationError: work.migration,
   DsqlLocalError: transactions.local,
   DsqlUnscriptedError: transactions.unscripted
 }
@@ -77,7 +78,7 @@ const check = (tag: string, reason: string, { facts = {}, fails, is = [], next, 
     for (const field of named) {
       if (typeof error[field] === "string") assert.include(error.message, error[field])
     }
-    assert.match(error.message, next)
+    assert.match(error.message, next, error.message)
     assert.deepStrictEqual(originOf(error), origin ?? { name: tag }, error.message)
 
     const wrapped = new SqlError({ cause: error })

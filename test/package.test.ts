@@ -47,6 +47,7 @@ const promised: Record<string, ReadonlyArray<string>> = {
     "DsqlJobs",
     "DsqlLayer",
     "DsqlLive",
+    "DsqlMigrator",
     "DsqlTransaction"
   ],
   "./Auth": ["DsqlCredentials", "DsqlToken"],
@@ -68,6 +69,19 @@ const promised: Record<string, ReadonlyArray<string>> = {
   "./Jobs": ["DsqlJobError", "createIndex", "validateConstraint", "wait", "watch"],
   "./Layer": ["DsqlLive", "layer", "layerConfig"],
   "./Local": ["DsqlLocal"],
+  "./Migrator": [
+    "DsqlMigrationError",
+    "fromBabelGlob",
+    "fromFileSystem",
+    "fromGlob",
+    "fromRecord",
+    "fromSql",
+    "layer",
+    "plan",
+    "repeatable",
+    "run",
+    "status"
+  ],
   "./Testing": [
     "Script",
     "TestToken",

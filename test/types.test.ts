@@ -20,6 +20,7 @@ import {
   DsqlJobs,
   DsqlLayer,
   DsqlLive,
+  DsqlMigrator,
   DsqlTransaction
 } from "effect-dsql"
 import {
@@ -46,6 +47,7 @@ each("the package", Package, {
   DsqlJobs: () => expectTypeOf(Package.DsqlJobs).toEqualTypeOf<typeof DsqlJobs>(),
   DsqlLayer: () => expectTypeOf(Package.DsqlLayer).toEqualTypeOf<typeof DsqlLayer>(),
   DsqlLive: () => expectTypeOf(DsqlLive).toEqualTypeOf<Layer.Layer<Client, LayerError>>(),
+  DsqlMigrator: () => expectTypeOf(Package.DsqlMigrator).toEqualTypeOf<typeof DsqlMigrator>(),
   DsqlTransaction: () => expectTypeOf(Package.DsqlTransaction).toEqualTypeOf<typeof DsqlTransaction>()
 })
 

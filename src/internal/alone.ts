@@ -38,7 +38,7 @@ export interface AloneOptions {
   readonly retry?: RetryPolicy | undefined
 }
 
-/** A statement that only reads: it is run again even when its answer was lost. */
+/** A statement that does no harm when it runs twice, a question first of all: it runs again even when its answer was lost. */
 export const ask = <A, E, R>(
   statement: Effect.Effect<A, E | SqlError, R>,
   { name, retry: policy }: AloneOptions

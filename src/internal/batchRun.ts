@@ -12,6 +12,7 @@ import { type DsqlConfigError, refine, unwrap } from "../Errors.js"
 import { DsqlBatchError } from "./batchError.js"
 import { outside } from "./alone.js"
 import * as checks from "./checks.js"
+import { currentRepeatable } from "./repeatable.js"
 import * as retry from "./retry.js"
 import type { Transactions } from "./transaction.js"
 
@@ -165,4 +166,7 @@ export const run = <A, E, R, E2 = never, R2 = never>(
       })
     )
     return progress
-  }).pipe(Effect.withSpan("DsqlBatch.run", { captureStackTrace: false, attributes: { "db.collection.name": table } }))
+  }).pipe(
+    Effect.locally(currentRepeatable, true),
+    Effect.withSpan("DsqlBatch.run", { captureStackTrace: false, attributes: { "db.collection.name": table } })
+  )

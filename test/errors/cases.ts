@@ -2,13 +2,26 @@
 import type { SqlClient } from "@effect/sql"
 import type { PgClient } from "@effect/sql-pg"
 import { Effect, Layer, type Scope } from "effect"
-import { DsqlAuth, type DsqlBatch, type DsqlConfig, type DsqlErrors, type DsqlJobs, DsqlLayer } from "effect-dsql"
+import {
+  DsqlAuth,
+  type DsqlBatch,
+  type DsqlConfig,
+  type DsqlErrors,
+  type DsqlJobs,
+  DsqlLayer,
+  type DsqlMigrator
+} from "effect-dsql"
 import { DsqlLocal, type DsqlLocalError } from "effect-dsql/Local"
 import type { DsqlUnscriptedError } from "effect-dsql/Testing"
 import { layerSaying, type Refusals } from "../support/service.js"
 
 export type PackageError =
-  DsqlErrors.DsqlError | DsqlBatch.DsqlBatchError | DsqlJobs.DsqlJobError | DsqlLocalError | DsqlUnscriptedError
+  | DsqlErrors.DsqlError
+  | DsqlBatch.DsqlBatchError
+  | DsqlJobs.DsqlJobError
+  | DsqlMigrator.DsqlMigrationError
+  | DsqlLocalError
+  | DsqlUnscriptedError
 export type Tag = PackageError["_tag"]
 type ErrorOf<T extends Tag> = Extract<PackageError, { readonly _tag: T }>
 

@@ -1,8 +1,10 @@
 import type { SqlClient } from "@effect/sql/SqlClient"
+import type { FileSystem } from "@effect/platform/FileSystem"
+import * as SqlMigrator from "@effect/sql/Migrator"
 import type { Statement } from "@effect/sql/Statement"
 import { expectTypeOf } from "@effect/vitest"
-import { Context, Effect, type Option, Stream } from "effect"
-import { DsqlBatch, type DsqlErrors, DsqlJobs } from "effect-dsql"
+import { Context, Effect, type Layer, type Option, Stream } from "effect"
+import { DsqlBatch, type DsqlErrors, DsqlJobs, DsqlMigrator } from "effect-dsql"
 import { each, type Facts, Vault, VaultError } from "./support.js"
 
 class Journal extends Context.Tag("Journal")<Journal, object>() {}
@@ -88,4 +90,55 @@ each("DsqlJobs", DsqlJobs, {
   // Internal: they are not in the declarations that are published.
   dropInvalidIndex: () => {},
   waitForIndex: () => {}
+})
+
+type MigrationFailure = DsqlMigrator.DsqlMigrationError | DsqlErrors.DsqlError
+const loader = {} as DsqlMigrator.Loader<Vault>
+
+each("DsqlMigrator", DsqlMigrator, {
+  DsqlMigrationError: () =>
+    expectTypeOf<Facts<DsqlMigrator.DsqlMigrationError>>().toMatchTypeOf<{
+      readonly _tag: "DsqlMigrationError"
+      readonly reason: string
+      readonly detail: string
+      readonly migration?: string | undefined
+      readonly file?: string | undefined
+      readonly line?: number | undefined
+      readonly position?: number | undefined
+      readonly statement?: string | undefined
+      readonly rule?: string | undefined
+    }>(),
+  fromBabelGlob: () => expectTypeOf(DsqlMigrator.fromBabelGlob).toEqualTypeOf<typeof SqlMigrator.fromBabelGlob>(),
+  fromGlob: () => expectTypeOf(DsqlMigrator.fromGlob).toEqualTypeOf<typeof SqlMigrator.fromGlob>(),
+  fromRecord: () => expectTypeOf(DsqlMigrator.fromRecord).toEqualTypeOf<typeof SqlMigrator.fromRecord>(),
+  // The same type as that of @effect/sql.
+  fromFileSystem: () =>
+    expectTypeOf(DsqlMigrator.fromFileSystem).toEqualTypeOf<(directory: string) => SqlMigrator.Loader<FileSystem>>(),
+  fromSql: () =>
+    expectTypeOf(DsqlMigrator.fromSql).toEqualTypeOf<
+      (migrations: Readonly<Record<string, string>>) => SqlMigrator.Loader
+    >(),
+  // What @effect/sql takes, this takes.
+  run: () => {
+    const options = {} as SqlMigrator.MigratorOptions<Vault>
+    expectTypeOf(() => DsqlMigrator.run(options)).returns.toEqualTypeOf<
+      Effect.Effect<ReadonlyArray<readonly [id: number, name: string]>, MigrationFailure, Vault | SqlClient>
+    >()
+  },
+  layer: () =>
+    expectTypeOf(() => DsqlMigrator.layer({ loader })).returns.toEqualTypeOf<
+      Layer.Layer<never, MigrationFailure, Vault | SqlClient>
+    >(),
+  status: () =>
+    expectTypeOf(() => DsqlMigrator.status({ loader })).returns.toEqualTypeOf<
+      Effect.Effect<DsqlMigrator.Status, MigrationFailure, Vault | SqlClient>
+    >(),
+  plan: () =>
+    expectTypeOf(() => DsqlMigrator.plan({ loader })).returns.toEqualTypeOf<
+      Effect.Effect<ReadonlyArray<DsqlMigrator.PlannedMigration>, MigrationFailure, Vault | SqlClient>
+    >(),
+  repeatable: () =>
+    expectTypeOf(DsqlMigrator.repeatable).toEqualTypeOf<
+      <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+    >()
 })
