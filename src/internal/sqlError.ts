@@ -5,7 +5,6 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import type { DsqlError } from "../Errors.js"
 
 /** What `@effect/sql` marks its errors with. */
 const typeId = Symbol.for("@effect/sql/SqlError")
@@ -13,7 +12,7 @@ const typeId = Symbol.for("@effect/sql/SqlError")
 export const isSqlError = (u: unknown): u is SqlError =>
   Predicate.hasProperty(u, typeId) && Predicate.isTagged(u, "SqlError")
 
-export const failWithSqlError = (cause: DsqlError): Effect.Effect<never, SqlError> =>
+export const failWithSqlError = (cause: Error): Effect.Effect<never, SqlError> =>
   Effect.flatMap(
     // A peer that must be there.
     Effect.promise(() => import("@effect/sql/SqlError")),

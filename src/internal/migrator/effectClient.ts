@@ -1,7 +1,7 @@
 /** The client that a migration written as an Effect gets: it numbers its statements and journals them like those of a file. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlConnection from "@effect/sql/SqlConnection"
-import { SqlError } from "@effect/sql/SqlError"
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as Stream from "effect/Stream"
@@ -11,7 +11,7 @@ import { calledNames, kindOf } from "../../core/statementKind.js"
 import { DsqlUnsupportedError, unwrap } from "../../Errors.js"
 import type { Derive } from "../derived.js"
 import { currentRepeatable } from "../repeatable.js"
-import { toSqlError } from "../session.js"
+import { failWithSqlError } from "../sqlError.js"
 import { newCourse, type Transactions } from "../transaction.js"
 import { DsqlMigrationError } from "./error.js"
 import { checksumOf } from "./load.js"
@@ -35,8 +35,6 @@ const parametersText = (parameters: ReadonlyArray<unknown>): string =>
     const writer = typeof value === "object" && value !== null && "toPostgres" in value ? value.toPostgres : undefined
     return typeof writer === "function" ? (writer.call(value) as unknown) : value
   }) ?? ""
-
-const statementError = (error: DsqlMigrationError): SqlError => new SqlError({ cause: error, message: error.message })
 
 /** What only looks needs no entry. */
 const needsEntry = (text: string): boolean => {
@@ -75,7 +73,7 @@ export const migratingClient = (
   const turn = Effect.unsafeMakeSemaphore(1)
   const refuse = (error: DsqlMigrationError): Effect.Effect<never, SqlError> => {
     failure ??= error
-    return Effect.fail(statementError(error))
+    return failWithSqlError(error)
   }
 
   const stepOf = (text: string, parameters: ReadonlyArray<unknown>): Step | Problem => {
@@ -136,7 +134,7 @@ export const migratingClient = (
     nothing: Nothing
   ): Effect.Effect<unknown, SqlError> =>
     Effect.gen(function* () {
-      if (failure !== undefined) return yield* Effect.fail(statementError(failure))
+      if (failure !== undefined) return yield* failWithSqlError(failure)
       const step = stepOf(text, parameters)
       if ("detail" in step) {
         return yield* refuse(
@@ -153,7 +151,7 @@ export const migratingClient = (
       }))
       const result = yield* runStep(context, step, execute).pipe(
         Effect.provideService(SqlClient.SqlClient, context.sql),
-        Effect.mapError((error) => (error instanceof DsqlMigrationError ? statementErrorOf(error) : toSqlError(error)))
+        Effect.catchAll((error) => (error instanceof DsqlMigrationError ? told(error) : failWithSqlError(error)))
       )
       yield* onStep(step, true)
       return result ?? nothing()
@@ -172,20 +170,20 @@ export const migratingClient = (
     outermost,
     withTransaction: (effect) =>
       Effect.flatMap(transactions.current, (session) =>
-        session === undefined ? outermost(effect, toSqlError, newCourse()) : transactions.nested(effect)
+        session === undefined ? outermost(effect, failWithSqlError, newCourse()) : transactions.nested(effect)
       )
   }
 
   let lastFailed: DsqlMigrationError | undefined
   /** A failed statement is told as the error of the server, so that a migration can make something of it. */
-  const statementErrorOf = (error: DsqlMigrationError): SqlError => {
-    if (error.reason === "Statement" || error.reason === "Refused") {
+  const told = (error: DsqlMigrationError): Effect.Effect<never, SqlError> => {
+    if (error.cause instanceof Error && (error.reason === "Statement" || error.reason === "Refused")) {
       lastFailed = error
-      return new SqlError({ cause: error.cause, message: error.message })
+      return failWithSqlError(error.cause)
     }
-    failure ??= error
-    return statementError(error)
+    return refuse(error)
   }
+
   return {
     sql: derive((acquirer) => {
       const run = (text: string, parameters: ReadonlyArray<unknown>, operation: Operation, nothing: Nothing) =>
@@ -217,14 +215,16 @@ export const migratingClient = (
           run(text, parameters, (one) => one.executeUnprepared(text, parameters, transform), empty) as never,
         executeStream: (text, parameters, transform) =>
           needsEntry(text)
-            ? Stream.fail(toSqlError(new DsqlUnsupportedError({ feature: "a stream that writes, in a migration" })))
+            ? Stream.fromEffect(
+                failWithSqlError(new DsqlUnsupportedError({ feature: "a stream that writes, in a migration" }))
+              )
             : Stream.unwrapScoped(Effect.map(acquirer, (one) => one.executeStream(text, parameters, transform)))
       }
       return {
         connection,
         transactions: counted,
         withTransaction: counted.withTransaction,
-        reserve: Effect.fail(toSqlError(new DsqlUnsupportedError({ feature: "sql.reserve in a migration" })))
+        reserve: failWithSqlError(new DsqlUnsupportedError({ feature: "sql.reserve in a migration" }))
       }
     }),
     failure: () => failure,

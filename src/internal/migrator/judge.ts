@@ -50,7 +50,10 @@ export const loadJudge: Effect.Effect<Judge, DsqlConfigError> = Effect.tryPromis
         const { stmts } = library.parseSync(plain) as { readonly stmts?: ReadonlyArray<{ readonly stmt: object }> }
         // A statement is an object with one key, the type of its node.
         const [node] = Object.entries(stmts?.[0]?.stmt ?? {}) as ReadonlyArray<readonly [string, object]>
-        const refusal = node === undefined ? undefined : judgeTree({ type: node[0], body: node[1] }, spelling).refusal
+        const refusal =
+          node === undefined
+            ? undefined
+            : judgeTree({ type: node[0], body: node[1] }, statement.tokens, spelling).refusal
         return refusal === undefined ? undefined : found(refusal)
       } catch (error) {
         return { rule: undefined, sqlState: "42601", message: error instanceof Error ? error.message : String(error) }
