@@ -52,7 +52,15 @@ const indexes = `CREATE OR REPLACE VIEW pg_catalog.pg_indexes AS
       ELSE '' END) COLLATE "default" AS indexdef
   FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
     LEFT JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_tablespace t ON t.oid = i.reltablespace
-  WHERE c.relkind IN ('r', 'm', 'p') AND i.relkind IN ('i', 'I')`
+  WHERE c.relkind IN ('r', 'm', 'p') AND i.relkind IN ('i', 'I') AND n.nspname <> '_dsql'`
+
+/** What is ours alone is left out where tools look for what there is. Of pg_namespace itself no row can be hidden. */
+const hiding = ["pg_catalog.pg_tables", "pg_catalog.pg_views", "information_schema.schemata"].map(
+  (view) => `DO $$ BEGIN
+    EXECUTE 'CREATE OR REPLACE VIEW ${view} AS ' || rtrim(pg_get_viewdef('${view}'::regclass), ';')
+      || ' AND n.nspname <> ' || quote_literal('_dsql');
+  END $$`
+)
 
 /** The names are those that users found in the schema of a real cluster; what they give is inferred. */
 const functions = [
@@ -72,5 +80,6 @@ export const catalogSchema: ReadonlyArray<string> = [
   "CREATE OR REPLACE FUNCTION pg_catalog.version() RETURNS text LANGUAGE sql STABLE AS $$ SELECT 'PostgreSQL 16' $$",
   ...settings,
   indexes,
+  ...hiding,
   ...functions
 ]

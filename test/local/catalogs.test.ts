@@ -96,6 +96,23 @@ it("pg_indexes calls the access method as the service does, and shows what a pri
   ])
 })
 
+it("lists of what there is leave out what is the gateway's own", async () => {
+  const schemas = async (view: string, column: string) => {
+    const { rows } = await client.query({ text: `SELECT DISTINCT ${column} FROM ${view} ORDER BY 1`, rowMode: "array" })
+    return rows.flat() as unknown
+  }
+  await client.query("CREATE VIEW seen AS SELECT 1 AS one")
+  await client.query("CREATE TABLE listed (id int PRIMARY KEY)")
+  const system = ["information_schema", "pg_catalog"]
+  expect(await schemas("information_schema.schemata", "schema_name")).toEqual([...system, "public", "sys"])
+  expect(await schemas("information_schema.tables", "table_schema")).toEqual([...system, "public", "sys"])
+  expect(await schemas("pg_views", "schemaname")).toEqual([...system, "public", "sys"])
+  expect(await schemas("pg_tables", "schemaname")).toEqual([...system, "public"])
+  expect(await schemas("pg_indexes", "schemaname")).toEqual(["pg_catalog", "public"])
+  await client.query("DROP VIEW seen")
+  await client.query("DROP TABLE listed")
+})
+
 it("the database has the service's locale and time zone, and no settings of others", async () => {
   expect(await row("SELECT current_database(), current_schema(), current_setting('timezone')")).toEqual([
     "postgres",
