@@ -8,7 +8,8 @@
  *
  * @since 0.1.0
  */
-import { FileSystem } from "@effect/platform/FileSystem"
+import type { FileSystem } from "@effect/platform/FileSystem"
+import type * as SqlMigrator from "@effect/sql/Migrator"
 import type { Loader, ResolvedMigration } from "@effect/sql/Migrator"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type * as Duration from "effect/Duration"
@@ -29,7 +30,7 @@ import { tablesOf } from "./internal/migrator/tables.js"
 import { currentRepeatable } from "./internal/repeatable.js"
 import type { WaitOptions } from "./Jobs.js"
 
-export { fromBabelGlob, fromGlob, fromRecord, type Loader, type ResolvedMigration } from "@effect/sql/Migrator"
+export type { Loader, ResolvedMigration } from "@effect/sql/Migrator"
 export { DsqlMigrationError } from "./internal/migrator/error.js"
 
 /**
@@ -272,7 +273,40 @@ export const plan = <R = never>(
  */
 export const fromFileSystem = (directory: string): Loader<FileSystem> =>
   // The type of the loaders knows only the error of @effect/sql; `run` gives ours.
-  Effect.flatMap(FileSystem, (fs) => fromFolder(fs, directory)) as unknown as Loader<FileSystem>
+  Effect.promise(() => import("@effect/platform/FileSystem")).pipe(
+    Effect.flatMap(({ FileSystem }) => FileSystem),
+    Effect.flatMap((fs) => fromFolder(fs, directory))
+  ) as unknown as Loader<FileSystem>
+
+/** Imported when a loader is asked, since it brings `effect/Schema` along, as `internal/sqlError.ts` says. */
+const loaders = Effect.promise(() => import("@effect/sql/Migrator"))
+
+/**
+ * The loader of `@effect/sql` for what Vite's `import.meta.glob` gives.
+ *
+ * @since 0.1.0
+ * @category loaders
+ */
+export const fromGlob: typeof SqlMigrator.fromGlob = (migrations) =>
+  Effect.flatMap(loaders, ({ fromGlob }) => fromGlob(migrations))
+
+/**
+ * The loader of `@effect/sql` for what Babel's glob imports give.
+ *
+ * @since 0.1.0
+ * @category loaders
+ */
+export const fromBabelGlob: typeof SqlMigrator.fromBabelGlob = (migrations) =>
+  Effect.flatMap(loaders, ({ fromBabelGlob }) => fromBabelGlob(migrations))
+
+/**
+ * The loader of `@effect/sql` for Effects by name: `{ "0001_add_users": Effect.gen(…) }`.
+ *
+ * @since 0.1.0
+ * @category loaders
+ */
+export const fromRecord: typeof SqlMigrator.fromRecord = (migrations) =>
+  Effect.flatMap(loaders, ({ fromRecord }) => fromRecord(migrations))
 
 /**
  * Loads migrations from texts of SQL, under the names that their files would have: `{ "0001_add_users": "CREATE TABLE …" }`.
