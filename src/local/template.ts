@@ -24,7 +24,7 @@ export const internalUser = "dsql_internal"
  */
 const settings = `
 listen_addresses = ''
-max_connections = 200
+max_connections = 250
 shared_buffers = 16MB
 # Shared memory as files of the data folder: whatever happens, it goes with the folder.
 dynamic_shared_memory_type = mmap
