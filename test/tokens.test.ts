@@ -18,43 +18,12 @@ import {
 import { DsqlAuth, DsqlConfig, DsqlErrors, DsqlLayer } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import { vi } from "vitest"
+import { makeTime, settle } from "./support/time.js"
 
 const host = "abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws"
 const week = Duration.toMillis("7 days")
 
-/** Lets promises of a provider settle, which the test clock knows nothing of. */
-const settle = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
-
 const until = (condition: () => boolean) => Effect.repeat(settle, { until: condition })
-
-/** Time that stands still until it is moved. `TestClock` would do, but takes a minute of real time for a week of it. */
-const makeTime = () => {
-  let now = 0
-  const sleepers = new Set<{ readonly until: number; readonly wake: () => void }>()
-  const clock: Clock.Clock = Object.assign(Clock.make(), {
-    unsafeCurrentTimeMillis: () => now,
-    sleep: (duration: Duration.Duration) =>
-      Effect.async<void>((resume) => {
-        const sleeper = { until: now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
-        sleepers.add(sleeper)
-        return Effect.sync(() => sleepers.delete(sleeper))
-      })
-  })
-  return {
-    clock,
-    now: () => now,
-    nextTimer: () => Math.min(...Array.from(sleepers, ({ until }) => until)),
-    moveTo: (time: number) =>
-      Effect.suspend(() => {
-        now = time
-        for (const sleeper of [...sleepers].filter(({ until }) => until <= now)) {
-          sleepers.delete(sleeper)
-          sleeper.wake()
-        }
-        return settle
-      })
-  }
-}
 
 describe("a simulated week", () => {
   const cases: ReadonlyArray<

@@ -9,7 +9,7 @@ import { SqlClient } from "@effect/sql"
 import { Cause, Effect, Exit, ManagedRuntime, Option } from "effect"
 import { DsqlErrors, DsqlTransaction } from "effect-dsql"
 import { DsqlLocal, type LocalAccess } from "effect-dsql/Local"
-import { dialling } from "../../test/local/support.js"
+import { dialling } from "../../test/local/dialling.js"
 
 const configOf = (access: LocalAccess): AuroraDSQLConfig => {
   const { accessKeyId, ca, host, port, secretAccessKey } = access

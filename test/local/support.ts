@@ -8,6 +8,9 @@ import pg from "pg"
 import type { Cluster, Identity } from "../../src/local/cluster.js"
 import { type Message, MessageFramer } from "../../src/local/framing.js"
 import { errorFields } from "../../src/local/wire.js"
+import { dialling } from "./dialling.js"
+
+export { dialling } from "./dialling.js"
 
 export interface TokenOptions {
   readonly action?: "DbConnect" | "DbConnectAdmin"
@@ -65,14 +68,6 @@ export const makeClient = async (cluster: Cluster, options: ClientOptions = {}):
   const client = new pg.Client(config)
   client.on("error", () => {})
   return client
-}
-
-/** A socket that goes to the cluster, whatever host it is told to connect to. */
-export const dialling = (cluster: Pick<Cluster, "hostaddr" | "port">): Socket => {
-  const socket = new Socket()
-  const dial = socket.connect.bind(socket)
-  socket.connect = () => dial(cluster.port, cluster.hostaddr)
-  return socket
 }
 
 export const connect = async (cluster: Cluster, options: ClientOptions = {}): Promise<pg.Client> => {

@@ -1,0 +1,13 @@
+import { DsqlAuth, DsqlLayer } from "effect-dsql"
+import type { Open } from "../contender.js"
+import { providerOf } from "./credentials.js"
+import { effectClient } from "./effect.js"
+
+export const ours: Open = (access, options) => {
+  const { ca, host, hostaddr, port } = access
+  const layer = DsqlLayer.layer(
+    { host, hostaddr, port, tls: { ca }, pool: { max: options.connections, connectRate: 1000 } },
+    { credentials: DsqlAuth.layerProvider(providerOf(access, options)) }
+  )
+  return effectClient(layer, options.connections)
+}

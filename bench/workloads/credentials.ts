@@ -1,0 +1,19 @@
+import { connections, repeated, throughput, using, type Workload } from "../workload.js"
+
+/** Only for those that sign tokens. All connections are open before it is measured; what is asked in that time counts. */
+export const credentials: Workload = {
+  name: "credentials",
+  title: "Point SELECT with credentials that take their time",
+  metrics: [...throughput, { name: "asked", unit: "calls of the provider", better: "less" }],
+  circumstances: [{ credentials: 0 }, { credentials: 20 }, { credentials: 200 }],
+  takesPart: ({ signs }) => signs,
+  runsIn: "process",
+  measure: async ({ open }, { access, circumstances: { credentials = 0 }, pace }) => {
+    let asked = 0
+    const provider = { delay: credentials, onAsked: () => void asked++ }
+    return using(open(access, { connections, credentials: provider }), async (client) => ({
+      ...(await repeated(client, "point", pace)),
+      asked
+    }))
+  }
+}
