@@ -28,6 +28,11 @@ const printed: Readonly<Record<string, RegExp>> = {
   "counter.ts": /^100 increments by 10 fibers: 100\n$/,
   "transfer.ts": /^not enough on the account of ana\nana 900, bo 1100, cy 1000\n$/,
   "idempotent.ts": /^5 requests, 1 answer, 1 payment\n$/,
+  "migrate.ts":
+    /^INDEX_BUILD done\nVALIDATE_CONSTRAINT done\n1_add_owners, 2_add_cities\nnothing to do\n\[ \{ name: 'Ana', city: 'Lisbon' \} \]\n$/,
+  "fromPgMigrator.ts": /^\[ \{ migration_id: 1, name: 'add_users' \} \]\n$/,
+  "bulkLoad.ts": /^100000 rows in 40 transactions\n$/,
+  "backfill.ts": /^10000 rows filled in 10 transactions\nno row is without a name, .*\n$/,
   "report.ts": /^Lisbon 60000, Porto 19800, largest 399\na report changes nothing: 25006\n$/
 }
 
@@ -102,7 +107,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
         const { connectionCount } = yield* DsqlLocal
         yield* Effect.repeat(connectionCount, { until: (count) => count === 0 })
       }),
-    120_000
+    300_000
   )
 
   it.effect("are all in their README, and what they read is in .env.example", () =>

@@ -11,19 +11,22 @@ import * as Logger from "effect/Logger"
 import { version } from "../internal/version.js"
 import { bashCompletions, wantsBashCompletions } from "./completions.js"
 import { local } from "./local.js"
+import { migrate } from "./migrate.js"
 import { token } from "./token.js"
 
 const name = "effect-dsql"
 
 const command = Command.make(name).pipe(
   Command.withDescription("Aurora DSQL from the command line."),
-  Command.withSubcommands([local, token])
+  Command.withSubcommands([local, migrate, token])
 )
 
 const main = Command.run(command, {
   name,
   version,
-  footer: HelpDoc.p("Exit codes: 0 when all went well, 1 when not; standard error then says what was wrong.")
+  footer: HelpDoc.p(
+    "Exit codes: 0 when all went well, 1 when not; standard error then says what was wrong. `migrate plan` and `status` have more: see their --help."
+  )
 })
 
 /** Standard output is for what was asked for. */

