@@ -69,6 +69,9 @@ export interface LocalLimits extends DatabaseLimitOptions {
  * `cancel` says what a CancelRequest does: nothing by default, as far as is known of the service, or with `postgres` what
  * PostgreSQL does. Our own client never sends one.
  *
+ * `rules` says which SQL is taken: by default what Aurora DSQL takes, everything else being refused in its words; with `off`
+ * what PostgreSQL takes, for looking into the cluster with means that the service does not have.
+ *
  * `jobDuration` says how long an asynchronous index build or validation takes by the session clock (default 200 ms; on the
  * service, users saw 5 to 60 seconds with small tables), and `buildingUniqueIndexes` whether a unique index stands against
  * duplicates before its job is done: `ignored` by default, as users of the service report, or `enforced`, as a guide of
@@ -89,7 +92,7 @@ export interface LocalLimits extends DatabaseLimitOptions {
  */
 export interface LocalOptions extends Pick<
   ClusterOptions,
-  "port" | "region" | "clusterId" | "data" | "cancel" | "buildingUniqueIndexes" | "oversizedMessage"
+  "port" | "region" | "clusterId" | "data" | "cancel" | "rules" | "buildingUniqueIndexes" | "oversizedMessage"
 > {
   readonly jobDuration?: Duration.DurationInput | undefined
   /** Where a client is stopped. */

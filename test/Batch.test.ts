@@ -215,8 +215,11 @@ const count = Effect.flatMap(SqlClient.SqlClient, (sql) =>
 
 const emptyTable = (definition: string) =>
   Effect.flatMap(SqlClient.SqlClient, (sql) =>
-    Effect.zipRight(sql`DROP TABLE IF EXISTS owner`, sql.unsafe(`CREATE TABLE owner (${definition})`))
-  ).pipe(DsqlTransaction.withRetry())
+    Effect.zipRight(
+      DsqlTransaction.withRetry(sql`DROP TABLE IF EXISTS owner`),
+      DsqlTransaction.withRetry(sql.unsafe(`CREATE TABLE owner (${definition})`))
+    )
+  )
 
 /** Cuts off one of the connections, whatever it is doing. */
 const cut = Effect.gen(function* () {
@@ -289,7 +292,7 @@ layer(DsqlLocal.layerLive({}, { pool: { connectRate: 1_000 } }), { excludeTestSe
         yield* emptyTable("id int PRIMARY KEY, name text")
         yield* insert(owners(5_000))
         assert.deepStrictEqual(yield* count, { rows: 5_000, ids: 5_000 })
-        yield* emptyTable("id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text UNIQUE")
+        yield* emptyTable("id bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY, name text UNIQUE")
         yield* insert(Stream.map(owners(5_000), ({ name }) => ({ name })))
         assert.deepStrictEqual(yield* count, { rows: 5_000, ids: 5_000 })
         assert.isAbove(fire.cuts(), 50)

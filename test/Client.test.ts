@@ -4,6 +4,7 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Chunk, Deferred, Effect, Exit, Fiber, Option, Schema, Stream } from "effect"
 import { DsqlErrors } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
+import { withInstruments } from "./support/instruments.js"
 
 const live = { excludeTestServices: true, timeout: "60 seconds" } as const
 
@@ -20,7 +21,7 @@ const backendPid = Effect.gen(function* () {
   return row!.pid
 })
 
-layer(DsqlLocal.layerLive(), live)("Client", (it) => {
+layer(DsqlLocal.layerLive(withInstruments), live)("Client", (it) => {
   describe("statements", () => {
     it.effect("run with and without parameters", () =>
       Effect.gen(function* () {
@@ -336,7 +337,7 @@ const caseTransforms = {
 }
 
 layer(
-  DsqlLocal.layerLive(undefined, {
+  DsqlLocal.layerLive(withInstruments, {
     ...caseTransforms,
     types: { getTypeParser: () => (text: string | Buffer) => `parsed ${String(text)}` }
   }),

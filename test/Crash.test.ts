@@ -3,6 +3,7 @@ import { Cause, Effect, Exit } from "effect"
 import { DsqlErrors } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import { crashUnderLoad, type Hanging } from "./support/crash.js"
+import { withInstruments } from "./support/instruments.js"
 import { startProgram } from "./support/program.js"
 
 const live = { excludeTestServices: true, timeout: "60 seconds" } as const
@@ -16,7 +17,7 @@ const errorOf = (exit: Exit.Exit<unknown, unknown>): DsqlErrors.DsqlError => {
   return error
 }
 
-layer(DsqlLocal.layer(), live)("a server that is killed under load and restarted", (it) => {
+layer(DsqlLocal.layer(withInstruments), live)("a server that is killed under load and restarted", (it) => {
   it.effect("fails all that is in flight, typed, and nothing that comes later", () =>
     Effect.gen(function* () {
       const result = yield* crashUnderLoad

@@ -11,6 +11,7 @@ import * as settings from "./errors/settings.js"
 import * as statements from "./errors/statements.js"
 import * as transactions from "./errors/transactions.js"
 import * as work from "./errors/work.js"
+import { withInstruments } from "./support/instruments.js"
 
 /** Every error of the package, under its tag; one that is missing does not compile. */
 const table: { readonly [T in Tag]: Rows<T> } = {
@@ -110,7 +111,7 @@ const check = (tag: string, reason: string, { facts = {}, fails, is = [], next, 
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("errors", (it) => {
+layer(DsqlLocal.layer(withInstruments), { excludeTestServices: true, timeout: "60 seconds" })("errors", (it) => {
   for (const { reason, row, tag } of rows) {
     const title = reason === "-" ? tag : `${tag} ${reason}`
     if ("elsewhere" in row) {

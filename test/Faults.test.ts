@@ -4,6 +4,7 @@ import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
 import { DsqlAuth, DsqlClient, DsqlConfig, DsqlConnection, DsqlErrors } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
+import { withInstruments } from "./support/instruments.js"
 import { makeProxy, type Proxy } from "./support/proxy.js"
 import { until } from "./support/sockets.js"
 
@@ -34,7 +35,7 @@ const running = (text: string) =>
     )
   }).pipe(Effect.provide(DsqlLocal.layerClient()))
 
-layer(DsqlLocal.layer(), live)("faults", (it) => {
+layer(DsqlLocal.layer(withInstruments), live)("faults", (it) => {
   it.scoped("a server that does not answer the goodbye does not keep a layer from closing", () =>
     Effect.gen(function* () {
       const proxy = yield* makeProxy()

@@ -8,6 +8,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterEach, vi } from "vitest"
 import { environment, home } from "./support/aws.js"
+import { withInstruments } from "./support/instruments.js"
 import { startProgram } from "./support/program.js"
 import { listen, until } from "./support/sockets.js"
 
@@ -30,7 +31,7 @@ const noConnections = Effect.flatMap(DsqlLocal, ({ connectionCount }) =>
   )
 )
 
-layer(DsqlLocal.layer(), live)("on one cluster", (it) => {
+layer(DsqlLocal.layer(withInstruments), live)("on one cluster", (it) => {
   it.effect("1,000 queries over 10 connections cause 1 provider call and 1 signature", () =>
     Effect.gen(function* () {
       const { credentials, loginCount, options } = yield* DsqlLocal

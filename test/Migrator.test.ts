@@ -232,7 +232,7 @@ layer(DsqlLocal.layerLive({}, { retry }), { excludeTestServices: true, timeout: 
       yield* sql`DELETE FROM effect_sql_migrations_statements WHERE migration_id = ${id} AND position > ${position}`
       yield* sql`UPDATE effect_sql_migrations_statements SET state = ${isDone ? "done" : "running"}, job_id = NULL
         WHERE migration_id = ${id} AND position = ${position}`
-      yield* sql.unsafe(then)
+      yield* Effect.forEach(then.split("; "), (statement) => sql.unsafe(statement))
     })
 
   it.effect("look into the catalog after a death between a statement and its entry", () =>

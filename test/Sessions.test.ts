@@ -3,6 +3,7 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { type DsqlConfig, DsqlLayer } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
+import { withInstruments } from "./support/instruments.js"
 import { makeTap } from "./support/tap.js"
 
 /** One connection through a tap, so that every statement is a checkout of its own, with `sent` to see its messages. */
@@ -83,7 +84,7 @@ const leaks: ReadonlyArray<
   ["DISCARD ALL", (sql) => sql`DISCARD ALL`]
 ]
 
-layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "60 seconds" })("sessions", (it) => {
+layer(DsqlLocal.layerLive(withInstruments), { excludeTestServices: true, timeout: "60 seconds" })("sessions", (it) => {
   const types = {
     getTypeParser: () => (text: string | Buffer) => {
       if (String(text) === "bad") throw new TypeError("this value is bad")

@@ -5,6 +5,7 @@ import { Chunk, Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect"
 import { DsqlAuth, DsqlClient, DsqlConfig, DsqlConnection, DsqlErrors } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import type { EventEmitter } from "node:events"
+import { withInstruments } from "./support/instruments.js"
 
 const live = { excludeTestServices: true, timeout: "60 seconds" } as const
 
@@ -30,7 +31,7 @@ const OneConnection = Layer.unwrapEffect(
       )
     )
   )
-).pipe(Layer.provideMerge(DsqlLocal.layer()))
+).pipe(Layer.provideMerge(DsqlLocal.layer(withInstruments)))
 
 /** How many messages of a kind the server sends while an effect runs. */
 const messages =

@@ -5,6 +5,7 @@ import { Context, Effect, Layer, Logger, LogLevel } from "effect"
 import { DsqlAuth, DsqlClient, DsqlConfig, DsqlConnection, DsqlErrors, DsqlTransaction } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import * as DsqlTesting from "effect-dsql/Testing"
+import { withInstruments } from "./support/instruments.js"
 import { makeProxy } from "./support/proxy.js"
 import { type Refusals, serviceSaying } from "./support/service.js"
 import { until } from "./support/sockets.js"
@@ -347,28 +348,31 @@ describe("on a server that refuses", () => {
   )
 })
 
-layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("on real connections, when", (it) => {
-  let tests = 0
-  for (const [title, point] of Object.entries(points)) {
-    it.scoped.each(Object.entries(ways))(`${title}, %s`, ([, way]) =>
-      Effect.gen(function* () {
-        const { context, stage } = yield* real(`test_${++tests}`, way.options)
-        const played = yield* Effect.provide(play(stage, point, way), context)
-        assert.deepStrictEqual(played, expected(title, point, way))
-        const rows = title === "a nested call succeeds" ? 2 : 1
-        assert.strictEqual(yield* stage.committed, played.end === "gives done" ? rows : 0)
-      })
-    )
-  }
+layer(DsqlLocal.layer(withInstruments), { excludeTestServices: true, timeout: "60 seconds" })(
+  "on real connections, when",
+  (it) => {
+    let tests = 0
+    for (const [title, point] of Object.entries(points)) {
+      it.scoped.each(Object.entries(ways))(`${title}, %s`, ([, way]) =>
+        Effect.gen(function* () {
+          const { context, stage } = yield* real(`test_${++tests}`, way.options)
+          const played = yield* Effect.provide(play(stage, point, way), context)
+          assert.deepStrictEqual(played, expected(title, point, way))
+          const rows = title === "a nested call succeeds" ? 2 : 1
+          assert.strictEqual(yield* stage.committed, played.end === "gives done" ? rows : 0)
+        })
+      )
+    }
 
-  for (const [title, [strike, end]] of Object.entries(hopeless)) {
-    it.scoped.each(Object.entries(persistent))(`${title} exhausts %s`, ([, [way, wrap]]) =>
-      Effect.gen(function* () {
-        const { context, stage } = yield* real(`test_${++tests}`, way.options)
-        const played = yield* Effect.provide(play(stage, { strike, ends: "", sends: "" }, way, Infinity), context)
-        assert.deepStrictEqual(played, { end: wrap(end), runs: 3, warnings: 0 })
-        assert.strictEqual(yield* stage.committed, 0)
-      })
-    )
+    for (const [title, [strike, end]] of Object.entries(hopeless)) {
+      it.scoped.each(Object.entries(persistent))(`${title} exhausts %s`, ([, [way, wrap]]) =>
+        Effect.gen(function* () {
+          const { context, stage } = yield* real(`test_${++tests}`, way.options)
+          const played = yield* Effect.provide(play(stage, { strike, ends: "", sends: "" }, way, Infinity), context)
+          assert.deepStrictEqual(played, { end: wrap(end), runs: 3, warnings: 0 })
+          assert.strictEqual(yield* stage.committed, 0)
+        })
+      )
+    }
   }
-})
+)

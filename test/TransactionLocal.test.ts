@@ -7,6 +7,7 @@ import { DsqlLocal } from "effect-dsql/Local"
 import { conflict, unavailable } from "effect-dsql/Testing"
 import type pg from "pg"
 import { conflictingCluster } from "./support/conflicting.js"
+import { withInstruments } from "./support/instruments.js"
 import { quick, told } from "./support/transactions.js"
 import { type Ending, persistent, type Way, ways, type Work } from "./support/ways.js"
 
@@ -381,40 +382,43 @@ layer(conflictingCluster(), { excludeTestServices: true, timeout: "60 seconds" }
   )
 })
 
-layer(conflictingCluster(), { excludeTestServices: true, timeout: "60 seconds" })("a statement by itself", (it) => {
-  /** Sees what was there when it began. */
-  const slowly = ({ id, sql }: Stage) => sql`
+layer(conflictingCluster(withInstruments), { excludeTestServices: true, timeout: "60 seconds" })(
+  "a statement by itself",
+  (it) => {
+    /** Sees what was there when it began. */
+    const slowly = ({ id, sql }: Stage) => sql`
     UPDATE contested SET n = n + 1 WHERE id = (SELECT ${id}::int FROM pg_sleep(0.5)) /* slowly */`
 
-  const running = (sql: SqlClient.SqlClient) =>
-    Effect.repeat(
-      sql<{ n: number }>`
+    const running = (sql: SqlClient.SqlClient) =>
+      Effect.repeat(
+        sql<{ n: number }>`
         SELECT count(*)::int AS n FROM pg_stat_activity
         WHERE query LIKE '%/* slowly */%' AND state = 'active' AND pid <> pg_backend_pid()`,
-      { until: ([row]) => row!.n === 1 }
-    )
+        { until: ([row]) => row!.n === 1 }
+      )
 
-  it.scoped("conflicts at once, and runs again with retryStatement", () =>
-    Effect.gen(function* () {
-      const stage = yield* stageFor()
-      const struck = (statement: Effect.Effect<unknown, unknown>) =>
-        Effect.gen(function* () {
-          const fiber = yield* Effect.fork(Effect.exit(statement))
-          yield* running(stage.rival)
-          yield* rivalAdds(stage)
-          return told(yield* Fiber.join(fiber))
-        })
-      assert.strictEqual(
-        yield* struck(Effect.asVoid(DsqlErrors.refine(slowly(stage)))),
-        "fails with DsqlConflictError Data after 1"
-      )
-      assert.strictEqual(yield* counted(stage), 100)
-      const retried = DsqlTransaction.retryStatement(slowly(stage), quick).pipe(
-        Effect.asVoid,
-        Effect.provideService(SqlClient.SqlClient, stage.sql)
-      )
-      assert.strictEqual(yield* struck(retried), "gives undefined")
-      assert.strictEqual(yield* counted(stage), 201)
-    })
-  )
-})
+    it.scoped("conflicts at once, and runs again with retryStatement", () =>
+      Effect.gen(function* () {
+        const stage = yield* stageFor()
+        const struck = (statement: Effect.Effect<unknown, unknown>) =>
+          Effect.gen(function* () {
+            const fiber = yield* Effect.fork(Effect.exit(statement))
+            yield* running(stage.rival)
+            yield* rivalAdds(stage)
+            return told(yield* Fiber.join(fiber))
+          })
+        assert.strictEqual(
+          yield* struck(Effect.asVoid(DsqlErrors.refine(slowly(stage)))),
+          "fails with DsqlConflictError Data after 1"
+        )
+        assert.strictEqual(yield* counted(stage), 100)
+        const retried = DsqlTransaction.retryStatement(slowly(stage), quick).pipe(
+          Effect.asVoid,
+          Effect.provideService(SqlClient.SqlClient, stage.sql)
+        )
+        assert.strictEqual(yield* struck(retried), "gives undefined")
+        assert.strictEqual(yield* counted(stage), 201)
+      })
+    )
+  }
+)

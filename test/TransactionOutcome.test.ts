@@ -15,7 +15,7 @@ const committed = (key: string) =>
 const createTable = Effect.flatMap(
   SqlClient.SqlClient,
   (sql) =>
-    sql`CREATE TABLE IF NOT EXISTS payment (key text PRIMARY KEY, id int GENERATED ALWAYS AS IDENTITY, cents int)`
+    sql`CREATE TABLE IF NOT EXISTS payment (key text PRIMARY KEY, id bigint GENERATED ALWAYS AS IDENTITY (CACHE 1), cents int)`
 )
 
 /** A client with connections that a proxy can cut. */

@@ -79,8 +79,8 @@ export interface ClusterOptions {
   /** With `conflicts: "service"`: how long a statement waits for a lock before its transaction is taken for a loser, in milliseconds. Default 8. */
   readonly lockProbe?: number | undefined
   /**
-   * Which SQL is taken. `service`: what Aurora DSQL takes, everything else is refused in its words. `off`, the default for
-   * now: what PostgreSQL takes, for setting up what the service could not have.
+   * Which SQL is taken. `service`, the default: what Aurora DSQL takes, everything else is refused in its words. `off`: what
+   * PostgreSQL takes, for looking into the cluster with means that the service does not have.
    */
   readonly rules?: "service" | "off" | undefined
   /** Where a client is stopped; what is not given is as on the service. */
@@ -231,7 +231,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
     const [postgres, certificates, judge] = await Promise.all([
       starting,
       kept?.stored ?? makeCertificates(region),
-      options.rules === "service" ? loadParser().then((parse) => new Judge(parse)) : undefined
+      options.rules !== "off" ? loadParser().then((parse) => new Judge(parse)) : undefined
     ])
     const { ca } = certificates
     const caFile = await writeAuthority(kept?.path ?? folder, ca)

@@ -24,7 +24,11 @@ import {
 const clusters = new Map<string, Running>()
 beforeAll(async () => {
   for (const cancel of ["ignored", "postgres"] as const) {
-    const cluster = await startCluster({ cancel: cancel === "ignored" ? undefined : cancel, lockProbe: 60_000 })
+    const cluster = await startCluster({
+      cancel: cancel === "ignored" ? undefined : cancel,
+      lockProbe: 60_000,
+      rules: "off"
+    })
     clusters.set(cancel, { cluster, observer: await connectDirectly(cluster, "observer") })
   }
 })

@@ -51,7 +51,7 @@ const start = async (options: ClusterOptions = {}): Promise<Cluster> => {
 /** A cluster that has been there, with a table. */
 const earlierRun = async (options?: ClusterOptions): Promise<Cluster> => {
   const cluster = await start(options)
-  await withClient(cluster, (client) => client.query("CREATE TABLE kept (n int); INSERT INTO kept VALUES (1)"))
+  await withClient(cluster, (client) => client.query("CREATE TABLE kept (n int); COMMIT; INSERT INTO kept VALUES (1)"))
   await cluster.stop()
   return cluster
 }
@@ -93,9 +93,9 @@ describe("data that are kept", () => {
   it("are there in the next run, and so is all that clients were told", async () => {
     const first = await start({ region: "eu-west-3" })
     await withClient(first, (client) =>
-      client.query(`CREATE ROLE orders LOGIN; AWS IAM GRANT orders TO '${first.arn}'`)
+      client.query(`CREATE ROLE orders LOGIN; COMMIT; AWS IAM GRANT orders TO '${first.arn}'`)
     )
-    await withClient(first, (client) => client.query("CREATE TABLE kept (n int); INSERT INTO kept VALUES (1)"))
+    await withClient(first, (client) => client.query("CREATE TABLE kept (n int); COMMIT; INSERT INTO kept VALUES (1)"))
     await first.stop()
     expect(processesWith(folder)).toEqual([])
 
@@ -145,7 +145,9 @@ describe("data that are kept", () => {
     const cluster = await start()
     await withClient(cluster, (client) => client.query("CREATE TABLE dropped ()"))
     await cluster.reset()
-    await withClient(cluster, (client) => client.query("CREATE TABLE kept (n int); INSERT INTO kept VALUES (1)"))
+    await withClient(cluster, (client) =>
+      client.query("CREATE TABLE kept (n int); COMMIT; INSERT INTO kept VALUES (1)")
+    )
     await cluster.stopServer()
     await cluster.startServer()
     await cluster.stop()

@@ -281,7 +281,7 @@ describe("CREATE INDEX without ASYNC", () => {
 })
 
 it("without the service's rules there are no such limits", async () => {
-  const free = await startCluster()
+  const free = await startCluster({ rules: "off" })
   try {
     await withClient(free, async (client) => {
       await client.query("CREATE TABLE item (id int, name text)")

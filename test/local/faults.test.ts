@@ -283,7 +283,7 @@ describe.each([{ conflicts: "postgres" }, { conflicts: "service" }] as const)(
 
 describe("a connection that breaks during COMMIT", () => {
   it("is gone before the COMMIT takes effect", async () => {
-    const cluster = await startCluster()
+    const cluster = await startCluster({ rules: "off" })
     try {
       await withClient(cluster, (client) =>
         client.query(

@@ -19,7 +19,8 @@ import {
 
 let cluster: Cluster
 beforeAll(async () => {
-  cluster = await startCluster()
+  // It is looked at, and filled with what must not be left, by means that the service does not have.
+  cluster = await startCluster({ rules: "off" })
 })
 afterAll(() => cluster.stop())
 afterEach(async () => {

@@ -1,6 +1,7 @@
 import type pg from "pg"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { type Cluster, startCluster } from "../../src/local/cluster.js"
+import { connectDirectly } from "./protocol.js"
 import { connect, eventually, frame, query, rawSession, withClient } from "./support.js"
 
 const minute = 60_000
@@ -326,7 +327,9 @@ describe("sys.wait_for_job", () => {
       let outcome: unknown
       const waiting = waiter.query(`CALL sys.wait_for_job('${id}')`).then(({ rows }) => (outcome = rows))
       const isWaiting = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE 'CALL%'"
-      await eventually(async () => (await admin.query(isWaiting)).rows.length > 0)
+      const observer = await connectDirectly(cluster, "observer")
+      await eventually(async () => (await observer.query(isWaiting)).rows.length > 0)
+      await observer.end()
       await advance(jobDuration - minute)
       expect(outcome).toBeUndefined()
       await advance(minute)
@@ -420,7 +423,7 @@ describe("on the wire, statements that start jobs", () => {
 
   const untouched = ["SELECT 'CREATE INDEX ASYNC a ON item (name)'", 'CREATE INDEX "async" ON item (name)']
   it.each(untouched)("are not seen in %j", async (sql) => {
-    await admin.query(sql)
+    await withClient(cluster, (client) => client.query(`SET disable_sync_create_index = off; ${sql}`))
     expect(await jobs()).toEqual([])
   })
 })

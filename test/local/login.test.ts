@@ -72,11 +72,13 @@ describe("a login with a right token", () => {
         "SELECT rolsuper, rolcreaterole, rolcanlogin FROM pg_roles WHERE rolname = 'admin'"
       )
       expect(role.rows).toEqual([{ rolsuper: false, rolcreaterole: true, rolcanlogin: true }])
-      await client.query(
-        "CREATE TABLE public.owned (id int PRIMARY KEY); CREATE SCHEMA s; CREATE TABLE s.t (); DROP SCHEMA s CASCADE"
-      )
+      for (const sql of ["TABLE public.owned (id int PRIMARY KEY)", "SCHEMA s", "TABLE s.t ()"]) {
+        await client.query(`CREATE ${sql}`)
+      }
+      await client.query("DROP SCHEMA s CASCADE")
       await client.query("DROP TABLE owned")
-      await expect(client.query("SET ROLE dsql_internal")).rejects.toMatchObject({ code: "42501" })
+      await expect(client.query("BEGIN; SET LOCAL ROLE dsql_internal")).rejects.toMatchObject({ code: "42501" })
+      await client.query("ROLLBACK")
       await expect(client.query("COPY (SELECT 1) TO PROGRAM 'true'")).rejects.toMatchObject({ code: "42501" })
     })
   })

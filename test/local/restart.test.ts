@@ -29,7 +29,7 @@ describe("a server that is stopped", () => {
     const identity = { accessKeyId: "AKIAKEPT000000000000", secretAccessKey: "kept" }
     cluster.addIdentity(identity)
     const writer = await connect(cluster)
-    await writer.query("CREATE TABLE kept (n int); INSERT INTO kept VALUES (1)")
+    await writer.query("CREATE TABLE kept (n int); COMMIT; INSERT INTO kept VALUES (1)")
     await writer.query("BEGIN; INSERT INTO kept VALUES (2)")
     const busy = await connect(cluster)
     const failed = busy.query("SELECT pg_sleep(60)").catch((error: Error) => error)

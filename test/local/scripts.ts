@@ -26,6 +26,9 @@ const copyIn = [parse("COPY pair FROM STDIN"), bind(), execute()]
 /** What the scripts work on. */
 export const preparation = "CREATE TABLE pair (n int PRIMARY KEY, t text)"
 
+/** Those that the service does not take. */
+export const refused: ReadonlySet<string> = new Set(["notices", "notifications to itself"])
+
 /** Each leaves the session and the table as it found them, so that it can be run again and again. */
 export const scripts: Readonly<Record<string, ReadonlyArray<Buffer>>> = {
   "simple queries": [query("SELECT 1 AS a, NULL; SELECT 'ä'; "), query(""), query(" ; "), query("TABLE pair")],

@@ -6,7 +6,7 @@ import { query, rawSession } from "./support.js"
 
 let cluster: Cluster
 beforeAll(async () => {
-  cluster = await startCluster()
+  cluster = await startCluster({ rules: "off" })
 })
 afterAll(() => cluster.stop())
 

@@ -3,11 +3,12 @@ import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect } from "effect"
 import { DsqlLocal } from "effect-dsql/Local"
 import { crashUnderLoad } from "./crash.js"
+import { withInstruments } from "./instruments.js"
 
 crashUnderLoad.pipe(
   Effect.flatMap(({ after, connectionsInTheEnd }) =>
     Console.log(JSON.stringify({ after: after.length, connectionsInTheEnd }))
   ),
-  Effect.provide(DsqlLocal.layer()),
+  Effect.provide(DsqlLocal.layer(withInstruments)),
   NodeRuntime.runMain
 )

@@ -21,10 +21,9 @@ const advisoryLocks = [
 const lockFunctions: ReadonlySet<string> = new Set([...advisoryLocks, "pg_advisory_unlock_all"])
 
 const otherFunctions: ReadonlySet<string> = new Set(
-  (
-    "inet_server_addr inet_server_port pg_notify pg_listening_channels pg_cancel_backend pg_terminate_backend " +
-    "pg_export_snapshot lo_create lo_creat lo_unlink lo_open lo_close lo_put lo_get lo_from_bytea lo_import lo_export"
-  ).split(" ")
+  "inet_server_addr inet_server_port pg_notify pg_listening_channels pg_export_snapshot lo_create lo_creat lo_unlink lo_open lo_close lo_put lo_get lo_from_bytea lo_import lo_export".split(
+    " "
+  )
 )
 
 /** Views over what the service has no single place for. */
@@ -81,7 +80,7 @@ export const queryRules: ReadonlyArray<Rule> = [
     {
       ...inferred,
       id: "unavailable-function",
-      statement: "functions about the server's address, other sessions, notifications and large objects",
+      statement: "functions about the server's address, notifications and large objects",
       message: "function <name> not supported"
     },
     functionIn(otherFunctions)
