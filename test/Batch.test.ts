@@ -121,6 +121,15 @@ describe("inserting in batches", () => {
     }).pipe(Effect.provide(scripted()))
   )
 
+  it.live("takes a batch for written only if all of it is there", () =>
+    Effect.gen(function* () {
+      const script = yield* DsqlTesting.Script
+      yield* script.failNext("statement", DsqlTesting.connectionLost())
+      yield* DsqlBatch.insert(options)(owners(3))
+      assert.strictEqual((yield* statements).at(-1), "INSERT 3")
+    }).pipe(Effect.provide(scripted((keys) => keys - 1)))
+  )
+
   it.live("knows before COMMIT the keys that the table has made", () =>
     Effect.gen(function* () {
       const script = yield* DsqlTesting.Script
