@@ -162,35 +162,40 @@ export const session = (
   return Either.right(Object.fromEntries(named))
 }
 
-/** When to try again and when to give up; what is not said is as it is `otherwise`. */
+
+const retryOptions = ["deadline", "times", "base", "cap", "maxAge"] as const
+
+/** When to try again and when to give up; what is not said is as it is `otherwise`, which was checked before. */
 export const retry = (
   options: RetryOptions = {},
   otherwise: Resolved["retry"],
   group = ""
 ): Either.Either<Resolved["retry"], DsqlConfigError> =>
-  Either.gen(function* () {
-    const cap = yield* duration(`${group}cap`, options.cap, otherwise.cap, { least: "1 millis", most: "1 minute" })
-    const base = yield* duration(`${group}base`, options.base, Duration.min(otherwise.base, cap), {
-      least: "1 millis",
-      most: "1 minute"
-    })
-    if (Duration.greaterThan(base, cap)) {
-      const [first, longest] = [base, cap].map(Duration.format)
-      return yield* Either.left(
-        invalid(`${group}base`, `must not be longer than cap, which is ${longest} here, but is ${first}`)
-      )
-    }
-    return {
-      deadline: yield* duration(`${group}deadline`, options.deadline, otherwise.deadline, {
-        least: "1 millis",
-        most: "1 day"
-      }),
-      times: options.times === undefined ? otherwise.times : yield* integer(`${group}times`, options.times, 0, 1e6),
-      base,
-      cap,
-      maxAge: yield* duration(`${group}maxAge`, options.maxAge, otherwise.maxAge, {
-        least: "1 millis",
-        most: "300 seconds"
+  retryOptions.every((name) => options[name] === undefined)
+    ? Either.right(otherwise)
+    : Either.gen(function* () {
+        const cap = yield* duration(`${group}cap`, options.cap, otherwise.cap, { least: "1 millis", most: "1 minute" })
+        const base = yield* duration(`${group}base`, options.base, Duration.min(otherwise.base, cap), {
+          least: "1 millis",
+          most: "1 minute"
+        })
+        if (Duration.greaterThan(base, cap)) {
+          const [first, longest] = [base, cap].map(Duration.format)
+          return yield* Either.left(
+            invalid(`${group}base`, `must not be longer than cap, which is ${longest} here, but is ${first}`)
+          )
+        }
+        return {
+          deadline: yield* duration(`${group}deadline`, options.deadline, otherwise.deadline, {
+            least: "1 millis",
+            most: "1 day"
+          }),
+          times: options.times === undefined ? otherwise.times : yield* integer(`${group}times`, options.times, 0, 1e6),
+          base,
+          cap,
+          maxAge: yield* duration(`${group}maxAge`, options.maxAge, otherwise.maxAge, {
+            least: "1 millis",
+            most: "300 seconds"
+          })
+        }
       })
-    }
-  })

@@ -36,6 +36,8 @@ export const schedule = (policy: Policy, mayRetry = isTransient): Schedule.Sched
     ])
   })
 
+const logAnnotations = { package: "effect-dsql", module: "Transaction" }
+
 /** An attempt's failure. */
 export interface Failed<E> {
   readonly error: E
@@ -71,20 +73,25 @@ export const repeatedly = <A, E, R>(
       if (outcome._tag === "Left" && outcome.left.late === true && attempts > 1) {
         return yield* failAfter(last!, attempts - 1)
       }
-      yield* Effect.annotateCurrentSpan("dsql.attempts", attempts)
+      if (attempts > 1) yield* Effect.annotateCurrentSpan("dsql.attempts", attempts)
       if (outcome._tag === "Right") return outcome.right
       const { error, retryFor } = outcome.left
       const elapsed = (yield* Clock.currentTimeMillis) - start
       const wait = retryFor === undefined ? undefined : yield* nextWait(policy, attempts, elapsed)
       if (retryFor === undefined || wait === undefined) return yield* failAfter(error, attempts)
       yield* repeated(name, retryFor)
-      yield* Effect.logDebug(`Attempt ${attempts} failed and is repeated`, retryFor.message)
+      yield* Effect.annotateLogs(
+        Effect.logDebug(`Attempt ${attempts} failed and is repeated`, retryFor.message),
+        logAnnotations
+      )
       yield* Effect.sleep(wait)
       last = error
     }
   }).pipe(
-    Effect.annotateLogs({ package: "effect-dsql", module: "Transaction" }),
-    Effect.withSpan("DsqlTransaction.retry", { captureStackTrace: false, attributes: { "dsql.name": name } })
+    Effect.withSpan("DsqlTransaction.retry", {
+      captureStackTrace: false,
+      attributes: { "dsql.name": name, "dsql.attempts": 1 }
+    })
   )
 
 /** A question may be asked again even when its answer was lost. */
@@ -110,7 +117,9 @@ const settle = <E, A, R>(
       const remaining = { ...policy, times: undefined, deadline: Duration.millis(lastStart - now) }
       return Effect.retry(verify, schedule(remaining, mayAskAgain))
     }),
-    Effect.tapErrorCause((cause) => Effect.logWarning("Verifying the outcome of a COMMIT failed", cause)),
+    Effect.tapErrorCause((cause) =>
+      Effect.annotateLogs(Effect.logWarning("Verifying the outcome of a COMMIT failed", cause), logAnnotations)
+    ),
     Effect.mapError(() => ({ error, retryFor: undefined })),
     Effect.flatMap(
       Option.match({ onNone: () => Effect.fail({ error, retryFor: unwrap(error) }), onSome: Effect.succeed })
