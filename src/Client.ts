@@ -28,12 +28,10 @@ import * as Deadlines from "./internal/deadlines.js"
 import { pgTag, pgTypeId } from "./internal/pgTag.js"
 import * as Retry from "./internal/retry.js"
 import { Session } from "./internal/session.js"
-import { failWithSqlError } from "./internal/sqlError.js"
+import { type FailWithSqlError, makeFailWithSqlError } from "./internal/sqlError.js"
 import { statementSettings } from "./internal/statementSettings.js"
 import * as Transaction from "./internal/transaction.js"
 import { oneByOne } from "./internal/turns.js"
-
-const unsupported = (feature: string) => failWithSqlError(new DsqlUnsupportedError({ feature }))
 
 /** The form that `@effect/sql-pg` publishes of its settings; there is no password to show. */
 const pgConfigOf = (config: Resolved): PgClient.PgClientConfig => ({
@@ -56,7 +54,8 @@ const pgConfigOf = (config: Resolved): PgClient.PgClientConfig => ({
 
 /** @internal */
 export const makeOver = (
-  connections: Channels
+  connections: Channels,
+  failWithSqlError: FailWithSqlError = makeFailWithSqlError()
 ): Effect.Effect<PgClient.PgClient, never, DsqlConfig | Reactivity.Reactivity | Scope.Scope> =>
   Effect.gen(function* () {
     const config = yield* DsqlConfig
@@ -64,8 +63,17 @@ export const makeOver = (
 
     const { compiler, spanAttributes, transformRows } = statementSettings(config)
 
-    const pooled = new Session({ use: (f) => connections.use(f), streams: connections.reserve, autocommit: true })
-    const transactions = Transaction.make(connections.use, spanAttributes, config, yield* Deadlines.make)
+    const pooled = new Session(
+      { use: (f) => connections.use(f), streams: connections.reserve, autocommit: true },
+      failWithSqlError
+    )
+    const transactions = Transaction.make(
+      connections.use,
+      spanAttributes,
+      config,
+      yield* Deadlines.make,
+      failWithSqlError
+    )
     const acquirer: SqlConnection.Connection.Acquirer = Effect.map(transactions.current, (session) => session ?? pooled)
     // Whoever keeps the connection longer than its scope must not work on what others have by then.
     const reserve: SqlConnection.Connection.Acquirer = Effect.gen(function* () {
@@ -75,10 +83,12 @@ export const makeOver = (
       return new Session(
         oneByOne(channel, true, {
           refusal: () => (released ? new DsqlTransactionError({ reason: "Finished" }) : undefined)
-        })
+        }),
+        failWithSqlError
       )
     })
 
+    const unsupported = (feature: string) => failWithSqlError(new DsqlUnsupportedError({ feature }))
     const members = {
       [SqlClient.TypeId]: SqlClient.TypeId as SqlClient.TypeId,
       [pgTypeId]: pgTypeId,

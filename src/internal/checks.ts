@@ -162,7 +162,6 @@ export const session = (
   return Either.right(Object.fromEntries(named))
 }
 
-
 const retryOptions = ["deadline", "times", "base", "cap", "maxAge"] as const
 
 /** When to try again and when to give up; what is not said is as it is `otherwise`, which was checked before. */

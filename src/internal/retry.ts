@@ -11,7 +11,7 @@ import type { Resolved } from "../Config.js"
 import { backoff } from "../core/backoff.js"
 import type { DsqlError } from "../Errors.js"
 import { DsqlConflictError, isTransient, refine, unwrap } from "../Errors.js"
-import { failWithSqlError, isSqlError } from "./sqlError.js"
+import { isSqlError, likewise } from "./sqlError.js"
 import { type Course, newCourse, type Raise, type Transactions, type TransactionOptions } from "./transaction.js"
 import { repeated } from "./transactionMetrics.js"
 
@@ -53,7 +53,7 @@ const failAfter = <E>(error: E, attempts: number): Effect.Effect<never, E> => {
   if (attempts === 1 || conflict?._tag !== "DsqlConflictError") return Effect.fail(error)
   const { cause, reason, server } = conflict
   const counted = new DsqlConflictError({ attempts, cause, reason, server })
-  return (isSqlError(error) ? failWithSqlError(counted) : Effect.fail(counted)) as Effect.Effect<never, E>
+  return Effect.fail((isSqlError(error) ? likewise(error, counted) : counted) as E)
 }
 
 /**
@@ -200,7 +200,7 @@ export const withTransaction = (transactions: Transactions): Transactions["withT
   return (effect) =>
     Effect.flatMap(transactions.current, (session) =>
       session === undefined
-        ? transact(transactions, effect, failWithSqlError, { policy, maxAge })
+        ? transact(transactions, effect, transactions.failWithSqlError, { policy, maxAge })
         : transactions.nested(effect)
     )
 }

@@ -11,7 +11,7 @@ import { DsqlConnectionError, DsqlUnavailableError } from "../Errors.js"
 import type { Channel } from "./channel.js"
 import type { Cursor } from "./cursor.js"
 import type { Result } from "./request.js"
-import { failWithSqlError } from "./sqlError.js"
+import type { FailWithSqlError } from "./sqlError.js"
 import type { StatementOptions } from "./statement.js"
 
 type Rows = ReadonlyArray<Record<string, unknown>>
@@ -55,6 +55,7 @@ export class Session implements SqlConnection.Connection {
   /** `enclosing` is the connection of the transaction, of whatever client, that this one was opened in. */
   constructor(
     private readonly source: Source,
+    private readonly failWithSqlError: FailWithSqlError,
     readonly enclosing?: SqlConnection.Connection | undefined
   ) {}
 
@@ -68,7 +69,7 @@ export class Session implements SqlConnection.Connection {
         const results = channel.run(text, values, options)
         return this.source.autocommit ? Effect.mapError(results, ofCommit) : results
       }),
-      failWithSqlError
+      this.failWithSqlError
     )
   }
 
@@ -129,7 +130,7 @@ export class Session implements SqlConnection.Connection {
     // Opening sends nothing yet, so nothing is lost between it and its finalizer.
     const cursor = Effect.tap(this.open(text, values), ({ close }) => Effect.addFinalizer(() => close))
     const rows = Stream.catchAll(Stream.unwrapScoped(Effect.map(cursor, streamOf)), (error) =>
-      Stream.fromEffect(failWithSqlError(this.source.autocommit ? ofCommit(error) : error))
+      Stream.fromEffect(this.failWithSqlError(this.source.autocommit ? ofCommit(error) : error))
     )
     return transformRows === undefined
       ? rows

@@ -8,6 +8,7 @@ import { channelOf } from "./channel.js"
 import type { Connection } from "./dial.js"
 import { networkError } from "./driverError.js"
 import { Session } from "./session.js"
+import { makeFailWithSqlError } from "./sqlError.js"
 import { statementSettings } from "./statementSettings.js"
 import { oneByOne } from "./turns.js"
 
@@ -40,7 +41,10 @@ export const makeSetup = (config: Resolved): Setup | undefined => {
   return (connection) =>
     Effect.suspend(() => {
       // Not as statements that commit by themselves: nobody's work depends on their outcome, so all may be tried again.
-      const session = new Session(oneByOne(channelOf(connection), false, { refusal: () => undefined }))
+      const session = new Session(
+        oneByOne(channelOf(connection), false, { refusal: () => undefined }),
+        makeFailWithSqlError()
+      )
       return setup(Statement.make(Effect.succeed(session), compiler, spanAttributes, transformRows))
     }).pipe(Effect.mapError(setupError(config)), Effect.asVoid)
 }

@@ -12,9 +12,26 @@ const typeId = Symbol.for("@effect/sql/SqlError")
 export const isSqlError = (u: unknown): u is SqlError =>
   Predicate.hasProperty(u, typeId) && Predicate.isTagged(u, "SqlError")
 
-export const failWithSqlError = (cause: Error): Effect.Effect<never, SqlError> =>
-  Effect.flatMap(
-    // A peer that must be there.
+/** Fails with the error of `@effect/sql` around one of ours. */
+export type FailWithSqlError = (cause: Error) => Effect.Effect<never, SqlError>
+
+type SqlErrorClass = new (args: { readonly cause: unknown; readonly message: string }) => SqlError
+
+const make = (SqlError: SqlErrorClass, cause: Error): SqlError => new SqlError({ cause, message: cause.message })
+
+/** Waits for the import with the first error only, so that from then on nothing comes between a statement and its error. */
+export const makeFailWithSqlError = (): FailWithSqlError => {
+  let loaded: SqlErrorClass | undefined
+  // A peer that must be there.
+  const load = Effect.map(
     Effect.promise(() => import("@effect/sql/SqlError")),
-    ({ SqlError }) => Effect.fail(new SqlError({ cause, message: cause.message }))
+    ({ SqlError }) => (loaded = SqlError)
   )
+  return (cause) =>
+    loaded === undefined
+      ? Effect.flatMap(load, (SqlError) => Effect.fail(make(SqlError, cause)))
+      : Effect.fail(make(loaded, cause))
+}
+
+/** Another of its kind. */
+export const likewise = (error: SqlError, cause: Error): SqlError => make(error.constructor as SqlErrorClass, cause)

@@ -14,7 +14,7 @@ import type { Channel, Channels } from "./channel.js"
 import type { Deadlines } from "./deadlines.js"
 import { networkError } from "./driverError.js"
 import { Session } from "./session.js"
-import { failWithSqlError } from "./sqlError.js"
+import type { FailWithSqlError } from "./sqlError.js"
 import { limited, tooOld } from "./transactionAge.js"
 import { begin, commit, rollback } from "./transactionCommands.js"
 import { type Attempted, makeAttempted } from "./transactionMetrics.js"
@@ -48,6 +48,7 @@ export interface Transactions {
   /** The configuration's. */
   readonly retry: Resolved["retry"]
   readonly attempted: Attempted
+  readonly failWithSqlError: FailWithSqlError
   /** The session of this client's transaction that the fiber is in. */
   readonly current: Effect.Effect<Session | undefined>
   /** Runs an effect in a transaction of its own. How that goes is written into `course`. */
@@ -91,7 +92,8 @@ export const make = (
   use: Channels["use"],
   spanAttributes: ReadonlyArray<readonly [string, unknown]>,
   config: Resolved,
-  deadlines: Deadlines
+  deadlines: Deadlines,
+  failWithSqlError: FailWithSqlError
 ): Transactions => {
   const attempted = makeAttempted()
   const span: Tracer.SpanOptions = {
@@ -150,7 +152,7 @@ export const make = (
             Exit.mapError(exit, (error) => expired() ?? error)
           )
       })
-      const session = new Session(turns, enclosing)
+      const session = new Session(turns, failWithSqlError, enclosing)
       ours.set(session, { session, course })
       // A statement that nobody waits for is a part of the transaction if it has begun by now, and else refused.
       const settle = Effect.suspend(() => {
@@ -215,6 +217,7 @@ export const make = (
   return {
     retry: config.retry,
     attempted,
+    failWithSqlError,
     current: Effect.map(open, (transaction) => transaction?.session),
     outermost,
     nested,

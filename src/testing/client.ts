@@ -1,6 +1,7 @@
 /** The real client over scripted connections: only where answers come from is different. */
 import type * as Reactivity from "@effect/experimental/Reactivity"
 import type { PgClient } from "@effect/sql-pg/PgClient"
+import { SqlError } from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -11,6 +12,7 @@ import type { Channel, Channels } from "../internal/channel.js"
 import type { Cursor } from "../internal/cursor.js"
 import { networkError } from "../internal/driverError.js"
 import type { Result } from "../internal/request.js"
+import type { FailWithSqlError } from "../internal/sqlError.js"
 import { ScriptedConnection } from "./connection.js"
 import type { ScriptState } from "./script.js"
 
@@ -51,6 +53,9 @@ const channelTo = (script: ScriptState, config: Resolved): Channel => {
   }
 }
 
+/** Without an import on the way, so that a test clock that is moved finds everybody waiting. */
+const failAtOnce: FailWithSqlError = (cause) => Effect.fail(new SqlError({ cause, message: cause.message }))
+
 export const make = (
   script: ScriptState,
   config: Resolved
@@ -65,5 +70,5 @@ export const make = (
       Effect.timeoutFail(connect, { duration: by - now, onTimeout: () => networkError(config, "AcquireTimeout") })
     )
   const use: Channels["use"] = (f, by = Infinity) => Effect.flatMap(Number.isFinite(by) ? connectBy(by) : connect, f)
-  return Client.makeOver({ use, reserve: connect }).pipe(Effect.provideService(DsqlConfig, config))
+  return Client.makeOver({ use, reserve: connect }, failAtOnce).pipe(Effect.provideService(DsqlConfig, config))
 }

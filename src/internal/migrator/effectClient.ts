@@ -11,7 +11,6 @@ import { calledNames, kindOf } from "../../core/statementKind.js"
 import { DsqlUnsupportedError, unwrap } from "../../Errors.js"
 import type { Derive } from "../derived.js"
 import { currentRepeatable } from "../repeatable.js"
-import { failWithSqlError } from "../sqlError.js"
 import { newCourse, type Transactions } from "../transaction.js"
 import { DsqlMigrationError } from "./error.js"
 import { checksumOf } from "./load.js"
@@ -68,6 +67,7 @@ export const migratingClient = (
   context: StepContext,
   onStep: (step: Step, done: boolean) => Effect.Effect<void>
 ): Migrating => {
+  const { failWithSqlError } = transactions
   let position = 0
   let failure: DsqlMigrationError | undefined
   const turn = Effect.unsafeMakeSemaphore(1)
