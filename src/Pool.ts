@@ -95,6 +95,8 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     const idle: Array<Slot<A>> = []
     const waiters: Array<Caller<A, E>> = []
     const dials = new Set<Dial>()
+    /** How many are being reset: they come back sooner than another could be opened. */
+    let resets = 0
     let used = false
     let closed = false
 
@@ -163,7 +165,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
         return
       }
       dialling = true
-      while (!closed && dials.size < waiters.length && slots.size + dials.size < max) {
+      while (!closed && dials.size + resets < waiters.length && slots.size + dials.size < max) {
         startDial(false)
       }
       dialling = false
@@ -195,8 +197,10 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
         handOrRetire(slot)
       } else {
         // In whatever way it ends, or its place would be lost.
+        resets++
         run(
           Effect.map(Effect.exit(resetting), (exit) => {
+            resets--
             if (closed) return
             if (Exit.isSuccess(exit)) handOrRetire(slot)
             else retire(slot)

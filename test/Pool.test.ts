@@ -146,6 +146,23 @@ describe("Pool", () => {
     })
   )
 
+  it.scoped("waits for the one that is being reset, and opens another only for who comes beside", () =>
+    Effect.gen(function* () {
+      const { make, world } = makeWorld()
+      const reset = yield* Deferred.make<void>()
+      const pool = yield* make({ max: 2, reset: ({ id }) => (id === 1 ? Deferred.await(reset) : undefined) })
+      assert.strictEqual(yield* pool.use(idOf), 1)
+      const first = yield* Effect.fork(pool.use(idOf))
+      yield* Effect.yieldNow()
+      assert.strictEqual(world.opened, 1)
+      const second = yield* Effect.fork(pool.use(idOf))
+      assert.strictEqual(yield* Fiber.join(first), 2)
+      yield* Deferred.succeed(reset, undefined)
+      yield* Fiber.join(second)
+      assert.strictEqual(world.opened, 2)
+    })
+  )
+
   it.scoped.each([
     ["fails", Effect.fail("no")],
     ["dies", Effect.die("no")],
