@@ -6,7 +6,7 @@ import { Dialogue, SessionEnded } from "./dialogue.js"
 import { Guard } from "./guard.js"
 import { readParse } from "./messages.js"
 import { BatchRunner, bytesOf } from "./runner.js"
-import { guardedKinds, isQuestion, isWhole, type SchemaConflicts, Standing } from "./standing.js"
+import { guardedKinds, isMixed, isQuestion, isWhole, type SchemaConflicts, Standing } from "./standing.js"
 
 /**
  * Lets the batches of one session through as long as they only read, and has those that do not run one after the other. So a
@@ -110,6 +110,7 @@ export class ConflictConductor implements Conductor, Participant {
   /** Lets a batch through if there is no need to look at it more closely. */
   #passes(batch: Batch): boolean {
     if (this.#guard.block !== undefined || this.#runner.isSkipping || this.#standing.isOutdated) return false
+    if (isMixed(batch)) return false
     const acts = this.#standing.book.follow(batch)
     for (const act of acts) {
       const kind = this.#standing.kindOf(act)
