@@ -189,11 +189,10 @@ export class Coordinator {
     const watch = participant === undefined ? undefined : this.#watches.get(participant)
     if (watch === undefined) return
     watch.isHopeless = false
-    if (blockers.length > 0) watch.looks++
-    for (const blocker of blockers) {
-      const other = this.#participants.get(Number(blocker))
-      // One that is not known here is about to end.
-      if (other === undefined) continue
+    // Those that are not known here are about to end: a client that has gone, or a job that will try again.
+    const others = blockers.flatMap((blocker) => this.#participants.get(Number(blocker)) ?? [])
+    if (others.length > 0) watch.looks++
+    for (const other of others) {
       if (other.isBusy) {
         if (watch.isSchemaChange && watch.looks > patience) this.#cancel(other)
       } else if (watch.isSchemaChange) other.endForSchema()
