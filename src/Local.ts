@@ -80,6 +80,13 @@ export interface LocalLimits extends DatabaseLimitOptions {
  * `oversizedMessage` says what becomes of a connection that sends a message longer than the limit. By default it closes, as
  * users of the service have seen; with `error` it is told 08P01 before, as the service's guide has it.
  *
+ * `conflicts` says who loses when two transactions change the same rows: with `service`, the default, whoever commits second,
+ * at its COMMIT with 40001 (OC000), and no statement waits for another; with `postgres`, as PostgreSQL has it, by waiting and
+ * at the statement. `schemaConflicts` says who is told with 40001 (OC001) that another session has changed the schema:
+ * `transactions` (default), those that are open when that commits; `sessions`, every session, once; `off`, only those whose
+ * transaction uses what has changed. The service's sessions learn of it sooner or later, within minutes, so its behaviour lies
+ * between the first two: `sessions` is the strictest. Put it on for a program that must bear OC001 anywhere.
+ *
  * @example
  * ```ts
  * import { DsqlLocal } from "effect-dsql/Local"
@@ -92,9 +99,23 @@ export interface LocalLimits extends DatabaseLimitOptions {
  */
 export interface LocalOptions extends Pick<
   ClusterOptions,
-  "port" | "region" | "clusterId" | "data" | "cancel" | "rules" | "buildingUniqueIndexes" | "oversizedMessage"
+  | "port"
+  | "region"
+  | "clusterId"
+  | "data"
+  | "cancel"
+  | "rules"
+  | "buildingUniqueIndexes"
+  | "oversizedMessage"
+  | "conflicts"
+  | "schemaConflicts"
 > {
   readonly jobDuration?: Duration.DurationInput | undefined
+  /**
+   * With `conflicts: "service"`: how long a statement waits for a lock before those who hold it are made to give way. Default 8
+   * ms, which is ours; the service has no locks.
+   */
+  readonly lockProbe?: Duration.DurationInput | undefined
   /** Where a client is stopped. */
   readonly limits?: LocalLimits | undefined
   /**
@@ -109,9 +130,17 @@ export interface LocalOptions extends Pick<
 const millis = (duration: Duration.DurationInput | undefined): number | undefined =>
   duration === undefined ? undefined : Duration.toMillis(duration)
 
-const clusterOptions = ({ idleTime, jobDuration, limits, wakeTime, ...options }: LocalOptions): ClusterOptions => ({
+const clusterOptions = ({
+  idleTime,
+  jobDuration,
+  limits,
+  lockProbe,
+  wakeTime,
+  ...options
+}: LocalOptions): ClusterOptions => ({
   ...options,
   jobDuration: millis(jobDuration),
+  lockProbe: millis(lockProbe),
   limits: {
     ...limits,
     connectionLifetime: millis(limits?.connectionLifetime),

@@ -192,7 +192,8 @@ describe("effect-dsql", () => {
   it("explains itself, and refuses what it does not know", async () => {
     const help = cli("local", "--help")
     assert.strictEqual((await help.exited).code, 0)
-    for (const text of ["--json", "--data", "Exit codes: 0"]) assert.include(help.output(), text)
+    for (const text of ["--json", "--data", "--conflicts", "--schema-conflicts", "Exit codes: 0"])
+      assert.include(help.output(), text)
     const unknown = cli("locla")
     assert.strictEqual((await unknown.exited).code, 1)
     assert.match(unknown.output() + unknown.errors(), /local/)

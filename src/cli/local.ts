@@ -27,6 +27,20 @@ const data = Options.directory("data").pipe(
   Options.optional
 )
 
+const conflicts = Options.choice("conflicts", ["service", "postgres"]).pipe(
+  Options.withDescription(
+    "Who loses when two transactions change the same rows. service: whoever commits second, at COMMIT, and nobody waits. postgres: as PostgreSQL has it, by waiting and at the statement."
+  ),
+  Options.withDefault("service" as const)
+)
+
+const schemaConflicts = Options.choice("schema-conflicts", ["transactions", "sessions", "off"]).pipe(
+  Options.withDescription(
+    "Who is told (OC001) that another session has changed the schema: transactions that are open then, every session once at its next statement, or nobody who does not use what has changed."
+  ),
+  Options.withDefault("transactions" as const)
+)
+
 const json = Options.boolean("json").pipe(
   Options.withDescription(
     "Print one line of JSON when ready, for programs, and one for each line on standard input. Ends at SIGINT, SIGTERM or the end of standard input."
@@ -136,16 +150,19 @@ const obeyInput = (cluster: LocalCluster, json: boolean) =>
     mayReadInput
   )
 
-export const local = Command.make("local", { port, data, json }, ({ data, json, port }) =>
-  Effect.gen(function* () {
-    const { make } = yield* load(() => import("../Local.js"))
-    const folder = Option.getOrUndefined(data)
-    const cluster = yield* make({ port: Option.getOrUndefined(port), data: folder })
-    yield* Console.log(json ? forPrograms(cluster) : forPeople(cluster, yield* signFor(cluster), folder))
-    yield* obeyInput(cluster, json)
-    // Whoever started us through a pipe ends us by closing it; a person does so with Ctrl-C.
-    if (!json) return yield* Effect.never
-  }).pipe(Effect.scoped)
+export const local = Command.make(
+  "local",
+  { port, data, conflicts, schemaConflicts, json },
+  ({ data, json, port, ...behaviour }) =>
+    Effect.gen(function* () {
+      const { make } = yield* load(() => import("../Local.js"))
+      const folder = Option.getOrUndefined(data)
+      const cluster = yield* make({ port: Option.getOrUndefined(port), data: folder, ...behaviour })
+      yield* Console.log(json ? forPrograms(cluster) : forPeople(cluster, yield* signFor(cluster), folder))
+      yield* obeyInput(cluster, json)
+      // Whoever started us through a pipe ends us by closing it; a person does so with Ctrl-C.
+      if (!json) return yield* Effect.never
+    }).pipe(Effect.scoped)
 ).pipe(
   Command.withDescription(
     "Runs a cluster on this machine that demands verified TLS and real tokens, like the service, and prints how to reach it: what to export for DsqlLive, and a line for psql. While it runs, lines on standard input make things go wrong: help lists them. Ends at Ctrl-C or SIGTERM; then its data are gone, unless --data keeps them."

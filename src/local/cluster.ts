@@ -65,18 +65,22 @@ export interface ClusterOptions {
    */
   readonly cancel?: "ignored" | "postgres" | undefined
   /**
-   * Who loses when two transactions change the same rows, and when it learns of it. `postgres`, the default for now: as
-   * PostgreSQL does it, by waiting and at the statement. `service`: at COMMIT, without waiting, as the service does it; all
-   * recorded answers of the service agree, but it is not finished.
+   * Who loses when two transactions change the same rows, and when it learns of it. `service`, the default: whoever commits
+   * second, at its COMMIT, and nobody waits. `postgres`: as PostgreSQL does it, by waiting and at the statement; for what tests
+   * the waiting itself, or wants PostgreSQL's answers to the byte. See `docs/local-cluster-conflicts.md`.
    */
-  readonly conflicts?: "postgres" | "service" | undefined
+  readonly conflicts?: "service" | "postgres" | undefined
   /**
-   * With `conflicts: "service"`: who is told, once, that another session has changed the schema: 40001 with (OC001). `transactions`, the default: those
-   * that are open when it commits. `sessions`, as on the service: every session, at its next statement, which a test suite
-   * must be made for. `off`: nobody.
+   * With `conflicts: "service"`: who is told, once, that another session has changed the schema: 40001 with (OC001).
+   * `transactions`, the default: those that are open when that commits. `sessions`: every session, at its next statement or
+   * COMMIT. The service does something between, as its sessions learn of it sooner or later, so `sessions` is for a program that
+   * is to bear the worst. `off`: only those whose transaction cannot go on, since it uses what has changed.
    */
   readonly schemaConflicts?: SchemaConflicts | undefined
-  /** With `conflicts: "service"`: how long a statement waits for a lock before its transaction is taken for a loser, in milliseconds. Default 8. */
+  /**
+   * With `conflicts: "service"`: how long a statement waits for a lock before those who hold it are made to give way, in
+   * milliseconds. Default 8; more on a machine so slow that statements conflict without a rival.
+   */
   readonly lockProbe?: number | undefined
   /**
    * Which SQL is taken. `service`, the default: what Aurora DSQL takes, everything else is refused in its words. `off`: what
@@ -247,7 +251,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
     const network = new Gate()
     const databaseGate = new Gate()
     const coordinator =
-      options.conflicts === "service" ? new Coordinator(postgres.socketPath, internalUser, database) : undefined
+      options.conflicts === "postgres" ? undefined : new Coordinator(postgres.socketPath, internalUser, database)
     const onCancel = async (key: Buffer): Promise<void> => {
       if (options.cancel !== "postgres") return
       coordinator?.expectCancel(key)
@@ -369,6 +373,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       reset: async () => {
         faults.clear()
         await server.reset()
+        coordinator?.countSchemaChange()
       },
       stopServer: server.stop,
       startServer: async () => {

@@ -20,7 +20,7 @@ import {
 let cluster: Cluster
 beforeAll(async () => {
   // It is looked at, and filled with what must not be left, by means that the service does not have.
-  cluster = await startCluster({ rules: "off" })
+  cluster = await startCluster({ rules: "off", lockProbe: 60_000 })
 })
 afterAll(() => cluster.stop())
 afterEach(async () => {

@@ -83,14 +83,16 @@ export class Book {
     })
   }
 
-  /** PostgreSQL has run a batch to its end, or has not. */
-  settle(batch: Batch, succeeded: boolean): void {
+  /** PostgreSQL has run a batch to its end, or has not, but has taken so many of the statements that it prepares. */
+  settle(batch: Batch, succeeded: boolean, taken = 0): void {
+    let parsed = 0
     for (const { raw, type } of batch.messages) {
       const name = type === "P" ? readParse(raw)?.name : type === "C" ? readName(raw)?.name : undefined
+      const isTaken = succeeded || (type === "P" && parsed++ < taken)
       const prepared = name === undefined ? undefined : this.#statements.get(name)
       if (prepared === undefined) continue
-      if (succeeded && prepared.batch === batch) prepared.isCertain = true
-      else if (!succeeded) prepared.isCertain = false
+      if (isTaken && prepared.batch === batch) prepared.isCertain = true
+      else if (!isTaken) prepared.isCertain = false
     }
   }
 

@@ -6,7 +6,13 @@ import { Dialogue, SessionEnded } from "./dialogue.js"
 import { Guard } from "./guard.js"
 import { readParse } from "./messages.js"
 import { BatchRunner, bytesOf } from "./runner.js"
-import { guardedKinds, isQuestion, isWhole, type SchemaConflicts, Standing } from "./standing.js"
+import { guardedKinds, isMixed, isQuestion, isWhole, type SchemaConflicts, Standing } from "./standing.js"
+
+/** What another session wants. */
+interface Favour {
+  readonly task: () => Promise<void>
+  readonly done: () => void
+}
 
 /**
  * Lets the batches of one session through as long as they only read, and has those that do not run one after the other. So a
@@ -24,7 +30,7 @@ export class ConflictConductor implements Conductor, Participant {
   /** What waits its turn. */
   readonly #batches: Array<Batch> = []
   /** What others want, which comes first. */
-  readonly #favours: Array<() => Promise<void>> = []
+  readonly #favours: Array<Favour> = []
   #isWorking = false
   /** Whether an aborted block has been made to hold nothing. */
   #isEmptied = false
@@ -69,6 +75,7 @@ export class ConflictConductor implements Conductor, Participant {
   onEnd(): void {
     this.#coordinator.leave(this)
     this.#dialogue.end()
+    for (const { done } of this.#favours.splice(0)) done()
   }
 
   onBatch(batch: Batch): ReadonlyArray<Buffer> {
@@ -79,24 +86,24 @@ export class ConflictConductor implements Conductor, Participant {
     return []
   }
 
-  yieldLocks(): boolean {
-    if (this.#dialogue.status === "T") {
-      if (!this.#guard.canYield || this.#standing.book.hasOpenPortals) return false
-      this.#favour(() => this.#guard.yieldLocks())
-      return true
+  yieldLocks(): Promise<void> | undefined {
+    const { status } = this.#dialogue
+    if (status === "T") {
+      if (!this.#guard.canYield || this.#standing.book.hasOpenPortals) return undefined
+      return this.#favour(() => this.#guard.yieldLocks())
     }
-    if (this.#dialogue.status === "I" || this.#isEmptied) return false
+    // Meanwhile it may have come to its end.
+    if (status === "I" || this.#isEmptied) return Promise.resolve()
     this.#isEmptied = true
-    this.#favour(() => this.#guard.abandon())
-    return true
+    return this.#favour(() => this.#guard.abandon())
   }
 
   endForSchema(): void {
     if (this.isBusy) this.#dialogue.cancelledFor = "schema"
     else if (this.#dialogue.status === "T") {
       this.#standing.loseTransaction()
-      this.#favour(() => this.#guard.abandon())
-    } else this.yieldLocks()
+      void this.#favour(() => this.#guard.abandon())
+    } else void this.yieldLocks()
   }
 
   expectCancel(): void {
@@ -110,6 +117,7 @@ export class ConflictConductor implements Conductor, Participant {
   /** Lets a batch through if there is no need to look at it more closely. */
   #passes(batch: Batch): boolean {
     if (this.#guard.block !== undefined || this.#runner.isSkipping || this.#standing.isOutdated) return false
+    if (isMixed(batch)) return false
     const acts = this.#standing.book.follow(batch)
     for (const act of acts) {
       const kind = this.#standing.kindOf(act)
@@ -128,9 +136,11 @@ export class ConflictConductor implements Conductor, Participant {
     })
   }
 
-  #favour(task: () => Promise<void>): void {
-    this.#favours.push(task)
+  /** Resolves when it is done, or the session has ended. */
+  #favour(task: () => Promise<void>): Promise<void> {
+    const done = new Promise<void>((resolve) => this.#favours.push({ task, done: resolve }))
     void this.#work()
+    return done
   }
 
   async #work(): Promise<void> {
@@ -139,7 +149,9 @@ export class ConflictConductor implements Conductor, Participant {
     try {
       while (this.#favours.length > 0 || this.#batches.length > 0) {
         await this.#standing.settled()
-        await (this.#favours.shift()?.() ?? this.#runner.run(this.#batches.shift()!))
+        const favour = this.#favours.shift()
+        if (favour === undefined) await this.#runner.run(this.#batches.shift()!)
+        else await favour.task().finally(favour.done)
         if (this.#dialogue.isSettled) this.#standing.noteStatus()
         this.#isEmptied &&= this.#dialogue.status === "E"
       }

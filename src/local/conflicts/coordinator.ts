@@ -11,8 +11,8 @@ export interface Participant {
   readonly since: number | undefined
   /** Whether PostgreSQL is at work for it, or about to be. */
   readonly isBusy: boolean
-  /** Makes it give up its locks until it needs them again. False if it cannot. */
-  readonly yieldLocks: () => boolean
+  /** Makes it give up its locks until it needs them again; resolves when it has. `undefined` if it cannot. */
+  readonly yieldLocks: () => Promise<void> | undefined
   /** Ends its transaction for the sake of a change of the schema. */
   readonly endForSchema: () => void
   /** Its client asks PostgreSQL to cancel what it does. */
@@ -25,8 +25,10 @@ export interface Participant {
 export interface Watched {
   /** Whether it is blocked by somebody who will not get out of the way. */
   readonly isHopeless: boolean
-  /** Whether anybody who blocks it has been asked to. */
-  readonly wasHelped: boolean
+  /** Whether it was seen that somebody blocks it. */
+  readonly wasBlocked: boolean
+  /** Resolves when those who were asked to get out of the way have done so. */
+  readonly helped: () => Promise<unknown>
   readonly done: () => void
 }
 
@@ -35,6 +37,7 @@ interface Watch {
   readonly since: number
   isHopeless: boolean
   looks: number
+  readonly helpers: Array<Promise<void>>
 }
 
 /** How often it is looked whether somebody is blocked, in milliseconds. */
@@ -153,16 +156,17 @@ export class Coordinator {
 
   /** Gets those out of the way that block a participant, until it is done. */
   watch(participant: Participant, isSchemaChange = false): Watched {
-    const watch: Watch = { isSchemaChange, since: performance.now(), isHopeless: false, looks: 0 }
+    const watch: Watch = { isSchemaChange, since: performance.now(), isHopeless: false, looks: 0, helpers: [] }
     this.#watches.set(participant, watch)
     if (this.#watches.size > 1 || this.isAnyOpenBeside(participant)) this.#lookSoon()
     return {
       get isHopeless() {
         return watch.isHopeless
       },
-      get wasHelped() {
+      get wasBlocked() {
         return watch.looks > 0
       },
+      helped: () => Promise.all(watch.helpers),
       done: () => void (this.#watches.get(participant) === watch && this.#watches.delete(participant))
     }
   }
@@ -189,15 +193,18 @@ export class Coordinator {
     const watch = participant === undefined ? undefined : this.#watches.get(participant)
     if (watch === undefined) return
     watch.isHopeless = false
-    if (blockers.length > 0) watch.looks++
-    for (const blocker of blockers) {
-      const other = this.#participants.get(Number(blocker))
-      // One that is not known here is about to end.
-      if (other === undefined) continue
+    // Those that are not known here are about to end: a client that has gone, or a job that will try again.
+    const others = blockers.flatMap((blocker) => this.#participants.get(Number(blocker)) ?? [])
+    if (others.length > 0) watch.looks++
+    for (const other of others) {
       if (other.isBusy) {
         if (watch.isSchemaChange && watch.looks > patience) this.#cancel(other)
       } else if (watch.isSchemaChange) other.endForSchema()
-      else if (!other.yieldLocks()) watch.isHopeless = true
+      else {
+        const yielded = other.yieldLocks()
+        if (yielded === undefined) watch.isHopeless = true
+        else watch.helpers.push(yielded)
+      }
     }
   }
 

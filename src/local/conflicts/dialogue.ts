@@ -17,6 +17,7 @@ interface Request {
   readonly refused: Conflict
   /** Whether nobody but us has asked. */
   readonly isOwn: boolean
+  readonly onError: () => void
   readonly resolve: (answers: ReadonlyArray<Message>) => void
   readonly reject: (error: SessionEnded) => void
 }
@@ -26,7 +27,11 @@ const allTypes = "123ACDEGHIKNRSTVWZcdnstv"
 
 const codeOfStatus = 5
 
-const isCancelled = (error: Message): boolean => fieldsOf(error).get("C") === "57014"
+/** There are others with the same code, as a COPY that its client gives up. */
+const isCancelled = (error: Message): boolean => {
+  const fields = fieldsOf(error)
+  return fields.get("C") === "57014" && fields.get("M") === "canceling statement due to user request"
+}
 const lockTimeout = errorAnswer({ code: "55P03", message: "canceling statement due to lock timeout" })
 
 /** What goes to PostgreSQL in one session, and which answers are whose. */
@@ -43,6 +48,7 @@ export class Dialogue {
   isQuiet = false
   #lastReady: Message | undefined
   #lastError: Message | undefined
+  #lastParsed = 0
 
   /** `onCopy` is called when PostgreSQL begins to take the data of a COPY. */
   constructor(wire: Wire, onCopy: () => void) {
@@ -71,6 +77,11 @@ export class Dialogue {
   /** The last error that went to the client. */
   get lastError(): Message | undefined {
     return this.#lastError
+  }
+
+  /** How many statements PostgreSQL has prepared in what was last answered after it was kept back. */
+  get lastParsed(): number {
+    return this.#lastParsed
   }
 
   forgetError(): void {
@@ -102,20 +113,20 @@ export class Dialogue {
   }
 
   /** Expects one more ReadyForQuery, the answers up to which go on to the client as they come; gives errors and it. */
-  expect(refused: Conflict): Promise<ReadonlyArray<Message>> {
-    return this.#expect({ keepsBack: false, isOwn: false, refused })
+  expect(refused: Conflict, onError = (): void => {}): Promise<ReadonlyArray<Message>> {
+    return this.#expect({ keepsBack: false, isOwn: false, refused, onError })
   }
 
   /** Sends what is answered by one ReadyForQuery, and gives the answers with it. */
   ask(...messages: ReadonlyArray<Buffer>): Promise<ReadonlyArray<Message>> {
     this.send(...messages)
-    return this.#expect({ keepsBack: true, isOwn: false, refused: "data" })
+    return this.#expect({ keepsBack: true, isOwn: false, refused: "data", onError: () => {} })
   }
 
   /** As `ask`, for what the client is not to hear of, whatever happens. */
   askPrivately(...messages: ReadonlyArray<Buffer>): Promise<ReadonlyArray<Message>> {
     this.send(...messages)
-    return this.#expect({ keepsBack: true, isOwn: true, refused: "data" })
+    return this.#expect({ keepsBack: true, isOwn: true, refused: "data", onError: () => {} })
   }
 
   /** As `askPrivately`, for what cannot fail: rejects if it does. */
@@ -131,6 +142,7 @@ export class Dialogue {
 
   /** Answers the client. `refused` tells what a lock is taken for that was refused. */
   answer(answers: ReadonlyArray<Message>, refused: Conflict = "data"): void {
+    this.#lastParsed = answers.filter(({ type }) => type === "1").length
     const loud = answers.flatMap((answer) => {
       if (answer.type === "E") return [(this.#lastError = this.#shown(answer, refused))]
       if (answer.type !== "Z") return [answer]
@@ -160,6 +172,7 @@ export class Dialogue {
       return !this.isQuiet
     }
     if (request.keepsBack || type === "E") request.answers.push(message)
+    if (type === "E") request.onError()
     if (request.keepsBack) return false
     if (type !== "E") return true
     this.#lastError = this.#shown(message, request.refused)
@@ -185,7 +198,7 @@ export class Dialogue {
     return answer.type === "E" && this.cancelledFor === undefined && isCancelled(answer)
   }
 
-  #expect(kind: Pick<Request, "keepsBack" | "isOwn" | "refused">): Promise<ReadonlyArray<Message>> {
+  #expect(kind: Pick<Request, "keepsBack" | "isOwn" | "refused" | "onError">): Promise<ReadonlyArray<Message>> {
     const answered = new Promise<ReadonlyArray<Message>>((resolve, reject) => {
       if (this.#hasEnded) reject(new SessionEnded())
       else this.#requests.push({ ...kind, answers: [], resolve, reject })

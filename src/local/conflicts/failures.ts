@@ -22,7 +22,6 @@ export const conflictAnswer = (conflict: Conflict): Message => errorAnswer(confl
 export type Failure = "refused" | "lost" | "constraint" | "error"
 
 const failures: Readonly<Record<string, Failure>> = {
-  "40001": "lost",
   "40P01": "refused",
   "55P03": "refused",
   "23503": "constraint",
@@ -37,8 +36,12 @@ export const fieldsOf = ({ raw }: Message): Fields => errorFields(raw.subarray(5
 const isCatalogRace = (fields: Fields): boolean =>
   fields.get("C") === "XX000" && /^tuple concurrently (?:updated|deleted)$/.test(fields.get("M") ?? "")
 
+/** Functions may raise the same code with other words, and mean their own. */
+const isLost = (fields: Fields): boolean =>
+  fields.get("C") === "40001" && fields.get("M")?.startsWith("could not serialize access") === true
+
 const failureOf = (fields: Fields): Failure =>
-  isCatalogRace(fields) ? "lost" : (failures[fields.get("C") ?? ""] ?? "error")
+  isLost(fields) || isCatalogRace(fields) ? "lost" : (failures[fields.get("C") ?? ""] ?? "error")
 
 export const errorIn = (answers: ReadonlyArray<Message>): Message | undefined =>
   answers.find(({ type }) => type === "E")
@@ -55,7 +58,6 @@ export const failureIn = (answers: ReadonlyArray<Message>): Failure | undefined 
 export const translated = (answer: Message, refused: Conflict): Message => {
   if (answer.type !== "E") return answer
   const fields = fieldsOf(answer)
-  if (/\(OC00[01]\)$/.test(fields.get("M") ?? "")) return answer
   switch (failureOf(fields)) {
     case "refused":
       return conflictAnswer(refused)

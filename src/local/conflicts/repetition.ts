@@ -20,7 +20,7 @@ export interface SessionParts {
 }
 
 /** How often it is tried to get a lock while others are asked to give it up. Each time waits for the lock probe at most. */
-const attemptLimit = 5
+const attemptLimit = 10
 
 /** How often in all: PostgreSQL may be too busy to be asked who holds it. */
 const totalLimit = 50
@@ -52,9 +52,10 @@ export const persistently = async (
   let attempts = 0
   for (let total = 1; ; total++) {
     const { result, watch } = await watched(parts, isSchemaChange, attempt)
-    if (watch.wasHelped) attempts++
+    if (watch.wasBlocked) attempts++
     if (result !== "refused" || watch.isHopeless || attempts >= attemptLimit || total >= totalLimit) return result
     await withdraw()
+    await watch.helped()
   }
 }
 

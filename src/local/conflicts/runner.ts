@@ -10,7 +10,7 @@ import { check, sync } from "./messages.js"
 import { type SessionParts, watched } from "./repetition.js"
 import { batchOf, segmentsOf } from "./segments.js"
 import { Single } from "./single.js"
-import { guardedKinds, isQuestion, isWhole, type Standing } from "./standing.js"
+import { guardedKinds, isMixed, isQuestion, isWhole, type Standing } from "./standing.js"
 
 const controlKinds: ReadonlySet<StatementKind> = new Set(["begin", "commit", "rollback", "savepoint"])
 
@@ -49,7 +49,7 @@ export class BatchRunner {
     if (!this.#standing.isOpen && this.#standing.conflictsWithSchema(acts)) return this.#refuse(batch, acts, "schema")
     if (acts.some((act) => this.#standing.kindOf(act) === undefined)) await coordinator.learnFacts()
     const kinds = acts.map((act) => this.#standing.kindOf(act) ?? "unknown")
-    if (this.#standing.isOpen || !isWhole(batch)) return this.#runPart(batch, acts, kinds)
+    if (this.#standing.isOpen || !isWhole(batch) || isMixed(batch)) return this.#runPart(batch, acts, kinds)
     if (dialogue.status === "E") return this.#runInAbortedBlock(batch, acts, kinds)
     const isInBlock = dialogue.status === "T"
     const hasControl = acts.length > 1 && kinds.some((kind) => controlKinds.has(kind))
@@ -69,7 +69,7 @@ export class BatchRunner {
     const [kind] = kinds
     if (acts.length === 1 && kind === "commit") {
       await this.#guard.commit(batch)
-      this.#standing.settle([batch], true)
+      this.#standing.settleKept(batch, true)
       return this.#standing.startAnew()
     }
     if (acts.length === 1 && kind === "rollback") {
@@ -79,7 +79,7 @@ export class BatchRunner {
     const isPlain = kinds.includes("copyIn") || kinds.includes("savepoint") || this.#guard.block?.isOpaque === true
     if (isGuarded(kinds) && !isPlain) {
       await this.#guard.run(batch, acts)
-      return this.#standing.settle([batch], dialogue.status === "T")
+      return this.#standing.settleKept(batch, dialogue.status === "T")
     }
     await this.#guard.restore()
     if (isPlain && this.#guard.block?.doom !== undefined) return this.#refuse(batch, acts, this.#guard.block.doom)
@@ -142,7 +142,7 @@ export class BatchRunner {
       )
     }
     if (!isWhole(batch)) return
-    await watched(this.#parts, false, () => unit.answered)
+    await watched(this.#parts, false, () => unit.answeredOrFailed)
     if (dialogue.status === "T" && isGuarded(unit.acts.map((act) => this.#standing.kindOf(act) ?? "unknown"))) {
       await this.#guard.noteForGood(unit.acts, false)
     }
@@ -207,13 +207,13 @@ export class BatchRunner {
     dialogue.answer([readyForQuery(dialogue.status)])
   }
 
-  /** PostgreSQL does nothing of a text that has an error of syntax anywhere. */
+  /** PostgreSQL does nothing of a text that has an error of syntax, or a byte that is none of its encoding, anywhere. */
   async #canBeRead(acts: ReadonlyArray<Act>): Promise<boolean> {
     const { dialogue } = this.#parts
     const checks = dialogue.together(() => acts.map(({ call }) => dialogue.askPrivately(check(call?.sql ?? ""))))
     for (const answers of await Promise.all(checks)) {
       const error = errorIn(answers)
-      if (error !== undefined && fieldsOf(error).get("C") === "42601") return false
+      if (error !== undefined && ["42601", "22021"].includes(fieldsOf(error).get("C") ?? "")) return false
     }
     return true
   }

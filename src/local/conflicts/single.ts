@@ -41,7 +41,7 @@ export class Single {
     if (succeeded && changesSchema) coordinator.countSchemaChange(participant)
     else if (succeeded && !needsBlock) coordinator.countCommit()
     dialogue.answer(answers, changesSchema ? "schema" : "data")
-    this.#standing.settle([batch], succeeded)
+    this.#standing.settleKept(batch, succeeded)
   }
 
   /** Whether others could miss a lock that it takes. */

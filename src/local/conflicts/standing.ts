@@ -21,6 +21,10 @@ const undisturbedKinds: ReadonlySet<StatementKind> = new Set(["empty", "begin", 
 /** After which nothing is left to be answered. */
 export const isWhole = ({ end }: Batch): boolean => end === "Query" || end === "Sync" || end === "FunctionCall"
 
+/** Whether it runs on what no Sync has ended. If that fails, PostgreSQL ignores the rest up to the next Sync. */
+export const isMixed = ({ end, messages }: Batch): boolean =>
+  (end === "Query" || end === "FunctionCall") && messages.length > 1
+
 /** Whether an answer is to be expected: not to a farewell, nor to data of a COPY that there is not. */
 export const isQuestion = ({ end, messages }: Batch): boolean =>
   end !== "Terminate" && end !== "Broken" && (end !== "Copy" || messages.length > 1)
@@ -30,12 +34,15 @@ export interface Unit {
   readonly batches: ReadonlyArray<Batch>
   readonly acts: ReadonlyArray<Act>
   readonly answered: Promise<void>
+  /** Resolves also when only an error has come so far. */
+  readonly answeredOrFailed: Promise<void>
 }
 
 interface OpenUnit {
   readonly batches: Array<Batch>
   readonly acts: Array<Act>
   readonly answer: Promise<ReadonlyArray<Message>>
+  readonly failed: Promise<void>
 }
 
 /** Where a session stands: in which transaction, since when, and with what under way. */
@@ -83,29 +90,36 @@ export class Standing {
 
   /** Expects the answers to a batch that is sent as it is. */
   expect(batch: Batch, acts: ReadonlyArray<Act>): Unit {
-    const isReading = acts.every(({ statement }) => statement?.kind === "read")
-    const open = (this.#open ??= {
-      batches: [],
-      acts: [],
-      answer: this.#dialogue.expect(isReading ? "schema" : "data")
-    })
+    const isFirst = this.#open === undefined
+    const open = (this.#open ??= this.#begin(acts))
     open.batches.push(batch)
     open.acts.push(...acts)
     const answered = this.#settleUnit(open)
     // Not everyone who expects waits.
     answered.catch(() => {})
-    if (isWhole(batch)) {
+    const endsSurely = batch.end === "Sync" || (isFirst && !isMixed(batch))
+    if (isWhole(batch) && endsSurely) {
       this.#open = undefined
       this.#lastAnswer = answered
     }
-    return { batches: open.batches, acts: open.acts, answered }
+    const answeredOrFailed = Promise.race([answered, ...(endsSurely ? [] : [open.failed])])
+    answeredOrFailed.catch(() => {})
+    return { batches: open.batches, acts: open.acts, answered, answeredOrFailed }
+  }
+
+  #begin(acts: ReadonlyArray<Act>): OpenUnit {
+    const isReading = acts.every(({ statement }) => statement?.kind === "read")
+    let onError = (): void => {}
+    const failed = new Promise<void>((resolve) => (onError = resolve))
+    const answer = this.#dialogue.expect(isReading ? "schema" : "data", onError)
+    return { batches: [], acts: [], answer, failed }
   }
 
   async #settleUnit(unit: OpenUnit): Promise<void> {
     const answers = await unit.answer
     // The Sync that ends a COPY comes with its data.
     if (this.#open === unit) this.#open = undefined
-    this.settle(unit.batches, errorIn(answers) === undefined)
+    this.#settle(unit.batches, errorIn(answers) === undefined, 0)
   }
 
   /** Resolves when all is answered but for what wants a Sync. */
@@ -113,9 +127,13 @@ export class Standing {
     if (this.#open === undefined && !this.#dialogue.isSettled) await this.#lastAnswer
   }
 
-  /** Batches have been answered. */
-  settle(batches: ReadonlyArray<Batch>, succeeded: boolean): void {
-    for (const batch of batches) this.book.settle(batch, succeeded)
+  /** A batch has been answered whose answers were kept back. */
+  settleKept(batch: Batch, succeeded: boolean): void {
+    this.#settle([batch], succeeded, this.#dialogue.lastParsed)
+  }
+
+  #settle(batches: ReadonlyArray<Batch>, succeeded: boolean, taken: number): void {
+    for (const batch of batches) this.book.settle(batch, succeeded, taken)
     this.#dialogue.cancelledFor = undefined
     // Others may be under way already.
     if (this.#dialogue.isSettled) this.noteStatus()

@@ -1,6 +1,8 @@
 import { calledNames, kindOf, type StatementKind, type Targets, targetsOf } from "../../core/statementKind.js"
 import { shadowOf, type Shadow } from "../../core/shadow.js"
+import { isWord } from "../../core/lexer.js"
 import { splitStatements, type Statement } from "../../core/statements.js"
+import { hiddenSchema } from "../systemSchema.js"
 
 /** What is known of a statement by its text. */
 export interface KnownStatement {
@@ -37,7 +39,8 @@ export class Texts {
 const know = (source: Statement): KnownStatement => {
   const { tokens } = source
   return {
-    kind: kindOf(tokens),
+    // The service's own statements, which change the catalog, are calls by now; see `ownStatements.ts`.
+    kind: tokens.some((token) => isWord(token, hiddenSchema)) ? "ddl" : kindOf(tokens),
     source,
     calls: calledNames(tokens),
     targets: targetsOf(tokens),
