@@ -2,7 +2,7 @@ import { SqlClient } from "@effect/sql"
 import { ConfigProvider, Effect, Layer } from "effect"
 import { DsqlLive } from "effect-dsql"
 import { spawnSync } from "node:child_process"
-import { existsSync, readdirSync } from "node:fs"
+import { existsSync, readdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, assert, beforeEach, describe, it, vi } from "vitest"
 import { isInstalled, makeCommands, shell } from "./support/cli.js"
@@ -30,6 +30,38 @@ const whoAmI = (variables: ReadonlyMap<string, string>) => {
 }
 
 const jsonLine = /^\{.*\}\n/
+
+describe("effect-dsql local --explain-sql", () => {
+  const explain = async (sql: string) => {
+    const file = join(commands.folder, "schema.sql")
+    writeFileSync(file, sql)
+    const program = cli("local", "--explain-sql", file)
+    const { code } = await program.exited
+    return { code, lines: program.output().replaceAll(file, "FILE").trimEnd().split("\n"), errors: program.errors() }
+  }
+
+  it("says of each statement what becomes of it, and fails if not all of them could be run", async () => {
+    assert.deepStrictEqual(
+      await explain("SELECT 1;\n\nCREATE TABLE é (id serial);\nALTER STATISTICS s SET STATISTICS 5;"),
+      {
+        code: 1,
+        lines: [
+          "FILE:1  accepted    SELECT 1",
+          "FILE:3  refused     CREATE TABLE é (id serial)",
+          '    42704 type "serial" does not exist (rule serial, recorded)',
+          "FILE:4  unjudged    ALTER STATISTICS s SET STATISTICS 5",
+          "3 statements, 1 of which Aurora DSQL would not run"
+        ],
+        errors: ""
+      }
+    )
+  })
+
+  it("succeeds if they all could", async () => {
+    const { code, lines } = await explain("CREATE TABLE a (id int);")
+    assert.deepStrictEqual([code, lines.at(-1)], [0, "1 statements, 0 of which Aurora DSQL would not run"])
+  })
+})
 
 describe("effect-dsql local --json", () => {
   it("prints one line that leads to the cluster, and ends with its standard input", async () => {

@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { execFile } from "node:child_process"
 import type { LocalCluster } from "../Local.js"
+import { explainFile } from "./explain.js"
 import { load } from "./load.js"
 import { type Answer, execute } from "./localCommands.js"
 import { conninfoValue, shellWord } from "./quote.js"
@@ -45,6 +46,13 @@ const json = Options.boolean("json").pipe(
   Options.withDescription(
     "Print one line of JSON when ready, for programs, and one for each line on standard input. Ends at SIGINT, SIGTERM or the end of standard input."
   )
+)
+
+const explainSql = Options.file("explain-sql", { exists: "yes" }).pipe(
+  Options.withDescription(
+    "Start nothing; say of each statement of a file whether the cluster accepts it, refuses it and by which rule, or does not judge it. Exit code 1 if any is refused or cannot be read."
+  ),
+  Options.optional
 )
 
 /** SigV4's longest life, so that the line can be pasted all week. */
@@ -152,9 +160,15 @@ const obeyInput = (cluster: LocalCluster, json: boolean) =>
 
 export const local = Command.make(
   "local",
-  { port, data, conflicts, schemaConflicts, json },
-  ({ data, json, port, ...behaviour }) =>
+  { port, data, conflicts, schemaConflicts, json, explainSql },
+  ({ data, explainSql, json, port, ...behaviour }) =>
     Effect.gen(function* () {
+      if (Option.isSome(explainSql)) {
+        const { isFine, text } = yield* explainFile(explainSql.value)
+        yield* Console.log(text)
+        if (!isFine) yield* Effect.sync(() => void (process.exitCode = 1))
+        return
+      }
       const { make } = yield* load(() => import("../Local.js"))
       const folder = Option.getOrUndefined(data)
       const cluster = yield* make({ port: Option.getOrUndefined(port), data: folder, ...behaviour })

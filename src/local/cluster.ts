@@ -32,6 +32,7 @@ import { runSession, type SessionContext } from "./session.js"
 import { settingCallOf } from "./settingStatements.js"
 import { SessionClock } from "./sessionClock.js"
 import { type SessionInfo, Sessions } from "./sessions.js"
+import { refusedSetting } from "./startupSettings.js"
 import { internalUser, prepareInstallation } from "./template.js"
 
 export type { Action, Identity } from "./iam.js"
@@ -293,6 +294,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       onLogin: (info, client) => sessions.add({ ...info, since: new Date(sessionClock.now()) }, client),
       messageLimit: { messageSize: limits.messageSize, oversizedMessage: options.oversizedMessage ?? "close" },
       admit: (client) => admission.decide(client),
+      refusedSetting: (parameters) => (judge === undefined ? undefined : refusedSetting(parameters)),
       makeStages: () => [
         ...(judge === undefined ? [] : [new JudgeStage(judge)]),
         ownStatements(

@@ -1,5 +1,6 @@
 import type { TLSSocket } from "node:tls"
 import type { Verdict } from "./admission.js"
+import { settingRefusal } from "../core/rules/settings.js"
 import { connectBackend } from "./backend.js"
 import type { Conductor, MakeStages, Wire } from "./batches.js"
 import type { Gate } from "./gate.js"
@@ -26,6 +27,8 @@ export interface SessionContext extends LoginContext {
   readonly onLogin: (info: Omit<SessionInfo, "since">, client: TLSSocket) => void
   /** Decides who is let in now. */
   readonly admit: (client: TLSSocket) => Promise<Verdict>
+  /** A setting in the start-up message that a session may not have. */
+  readonly refusedSetting: (parameters: Parameters) => string | undefined
   readonly makeStages: MakeStages
   readonly messageLimit: MessageLimit
   /** What decides on faults and conflicts. */
@@ -53,6 +56,9 @@ export const runSession = async (client: TLSSocket, context: SessionContext): Pr
     const refusal = await roleRefusal(context.socketPath, context.internalUser, context.databaseName, user, principal)
     if (refusal !== undefined) return closeWith(client, fatal(refusal))
   }
+  const setting = context.refusedSetting(parameters)
+  // That it is answered as SET is follows from how the service's guide speaks of both.
+  if (setting !== undefined) return closeWith(client, fatal(settingRefusal(setting)))
   const verdict = await context.admit(client)
   await context.network.opened()
   if (verdict._tag === "Dropped") return void client.destroy()

@@ -38,6 +38,7 @@ beforeAll(async () => {
         network: new Gate(),
         database: new Gate(),
         onCancel: async () => {},
+        refusedSetting: () => undefined,
         onLogin: () => {},
         admit: async () => ({ _tag: "Admitted" }),
         messageLimit: { messageSize: 1024, oversizedMessage: "close" },

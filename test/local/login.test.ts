@@ -146,8 +146,21 @@ describe("a login is refused", () => {
     }
   })
 
-  it("with options that PostgreSQL refuses, in its words", async () => {
-    expect(await refusal(cluster, { options: "-c nonsense=1" })).toMatchObject({ severity: "FATAL", code: "42704" })
+  it.each([
+    ["-c nonsense=1", "nonsense"],
+    ["-c search_path=a --statement-timeout=5", "statement_timeout"],
+    ["-cTimeZone=UTC  -c work_mem=4\\ MB", "work_mem"]
+  ])("with settings that a session may not have: %s", async (options, name) => {
+    expect(await refusal(cluster, { options })).toEqual({
+      severity: "FATAL",
+      code: "0A000",
+      message: `setting configuration parameter "${name}" not supported`,
+      hint: undefined
+    })
+  })
+
+  it("with values that PostgreSQL refuses, in its words", async () => {
+    expect(await refusal(cluster, { options: "-c DateStyle=nope" })).toMatchObject({ severity: "FATAL", code: "22023" })
   })
 
   it("by a client that trusts another CA", async () => {

@@ -22,7 +22,6 @@ import {
 
 const recorded = { mark: "recorded", source: "probes" } as const
 const reported = { mark: "recorded", source: "reports" } as const
-const documented = { mark: "documented", source: "guide" } as const
 const inferred = { mark: "inferred", source: "pattern" } as const
 
 const clause = (name: string, id: string, holds: (table: CreateStmt) => boolean): Rule =>
@@ -253,18 +252,6 @@ const keysOf = ({ tableElts }: CreateStmt): ReadonlyArray<ReadonlyArray<string>>
     )
   })
 
-/** How many columns a table may have: 255 by the guide, 256 when it was tried. */
-const columnLimit = 256
-
-/** The limit for the columns of a key; also for indexes. */
-export const keyLimit = 8
-
-const tooManyKeys = {
-  ...documented,
-  sqlState: "54011",
-  message: "more than 8 column keys in an index are not supported"
-}
-
 export const keyRules: ReadonlyArray<Rule> = [
   rule(
     "CreateStmt",
@@ -279,27 +266,6 @@ export const keyRules: ReadonlyArray<Rule> = [
       const columns = columnsOf(table.tableElts).filter(({ colname }) => keys.has(colname))
       return columns.map(({ typeName }) => refusedKeyType(typeName)).find((parts) => parts !== undefined)
     }
-  ),
-  rule(
-    "CreateStmt",
-    { ...tooManyKeys, id: "key-columns", statement: "a primary key or unique constraint with more than 8 columns" },
-    (table) => when(keysOf(table).some(({ length }) => length > keyLimit))
-  ),
-  rule(
-    "IndexStmt",
-    { ...tooManyKeys, id: "index-columns", statement: "an index with more than 8 columns" },
-    ({ indexParams }) => when((indexParams?.length ?? 0) > keyLimit)
-  ),
-  rule(
-    "CreateStmt",
-    {
-      ...reported,
-      id: "table-columns",
-      statement: "a table with more than 256 columns",
-      sqlState: "54011",
-      message: "tables can have at most 255 columns"
-    },
-    ({ tableElts }) => when(columnsOf(tableElts).length > columnLimit)
   ),
   rule(
     "Constraint",

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { type Cluster, startCluster } from "../../../src/local/cluster.js"
 import { ask, protocols } from "../../conformance/session.js"
 import { bind, execute, openThroughGateway, parse, readable, sync } from "../protocol.js"
-import { connect, query } from "../support.js"
+import { connect, query, withClient } from "../support.js"
 
 let cluster: Cluster
 let client: pg.Client
@@ -180,5 +180,60 @@ it("answers a refusal with nothing of how it is made", async () => {
     severity: "ERROR",
     code: truncate.sqlstate,
     message: truncate.message
+  })
+})
+
+describe("what is taken otherwise than by PostgreSQL", () => {
+  it("shows by nothing but what it does", async () => {
+    await client.query("CREATE TABLE priced (id int PRIMARY KEY, cents numeric, é numeric(4), note text)")
+    await client.query("INSERT INTO priced VALUES (1, 1.23456789, 7)")
+    expect((await client.query("SELECT cents, 1.23456789::numeric AS cast, é FROM priced")).rows).toEqual([
+      { cents: "1.234568", cast: "1.23456789", é: "7" }
+    ])
+    await expect(client.query("INSERT INTO priced VALUES (2, 1e12)")).rejects.toMatchObject({ code: "22003" })
+  })
+
+  it.each(protocols)("has errors at the places of the client's text, over the %s protocol", async (protocol) => {
+    const sql = "CREATE TABLE t (ä numeric, b numeric, c nothing)"
+    const { message, position } = await client
+      .query({ text: sql, ...(protocol === "simple" ? {} : { queryMode: "extended" }) })
+      .then(() => ({ message: "taken", position: "" }))
+      .catch((error: pg.DatabaseError) => error)
+    expect([message, position]).toEqual(['type "nothing" does not exist', String(sql.indexOf("nothing") + 1)])
+  })
+
+  it.each(protocols)("drops columns that are in no primary key, over the %s protocol", async (protocol) => {
+    await run(protocol, 'CREATE TABLE "T" (id int PRIMARY KEY, "it\'s" int, b int GENERATED ALWAYS AS (id) STORED)')
+    expect(
+      await run(
+        protocol,
+        `ALTER TABLE "T" DROP COLUMN "it's", /* ; */ DROP COLUMN IF EXISTS nothing -- end`,
+        "SELECT 1"
+      )
+    ).toEqual(["ALTER TABLE", "SELECT 1"])
+    expect(await run(protocol, 'ALTER TABLE "T" DROP b, DROP id')).toEqual([
+      { sqlstate: "0A000", message: "cannot drop primary key column id" }
+    ])
+    const missing = await client.query('ALTER TABLE "T" DROP COLUMN missing').catch((error: unknown) => error)
+    expect(missing).toMatchObject({ code: "42703", message: 'column "missing" of relation "T" does not exist' })
+    expect((missing as pg.DatabaseError).where).toBeUndefined()
+    expect((missing as pg.DatabaseError).internalQuery).toBeUndefined()
+  })
+
+  it("is none of it where the rules are off", async () => {
+    const lenient = await startCluster({ rules: "off" })
+    try {
+      await withClient(lenient, async (client) => {
+        await client.query(
+          "BEGIN; CREATE TEMP TABLE a (n numeric, s serial); SAVEPOINT x; INSERT INTO a VALUES (1.23456789)"
+        )
+        expect((await client.query("SELECT n FROM a")).rows).toEqual([{ n: "1.23456789" }])
+        await client.query(
+          "ALTER TABLE a ADD PRIMARY KEY (s); ALTER TABLE a DROP COLUMN s; SET LOCAL work_mem = '4MB'; COMMIT"
+        )
+      })
+    } finally {
+      await lenient.stop()
+    }
   })
 })
