@@ -10,7 +10,8 @@ let alone: pg.Client
 let other: pg.Client
 let observer: pg.Client
 beforeAll(async () => {
-  cluster = await startCluster()
+  // The gate is a function in PL/pgSQL.
+  cluster = await startCluster({ rules: "off" })
   alone = await connect(cluster)
   other = await connect(cluster)
   observer = await connectDirectly(cluster, "observer")

@@ -11,10 +11,13 @@ beforeAll(async () => {
   cluster = await startCluster()
   first = await connect(cluster)
   second = await connect(cluster)
-  await first.query(`
-    CREATE TABLE item (id int PRIMARY KEY, name text UNIQUE, n int NOT NULL DEFAULT 0);
-    CREATE TABLE part (id int PRIMARY KEY, item int REFERENCES item ON DELETE CASCADE);
-    CREATE TABLE spare (id int PRIMARY KEY, item int REFERENCES item ON DELETE SET NULL)`)
+  for (const sql of [
+    "CREATE TABLE item (id int PRIMARY KEY, name text UNIQUE, n int NOT NULL DEFAULT 0)",
+    "CREATE TABLE part (id int PRIMARY KEY, item int REFERENCES item ON DELETE CASCADE)",
+    "CREATE TABLE spare (id int PRIMARY KEY, item int REFERENCES item ON DELETE SET NULL)"
+  ]) {
+    await first.query(sql)
+  }
 })
 afterAll(async () => {
   await first.end()
