@@ -252,18 +252,25 @@ describe("a loser is answered as if it were alone:", () => {
   })
 })
 
-describe("rows are the same ones for sessions that write values in other ways:", () => {
-  it("an encoding and a time zone of its own", async () => {
-    await first.query("CREATE TABLE IF NOT EXISTS visit (at timestamptz, who text, PRIMARY KEY (at, who))")
-    await first.query("INSERT INTO visit VALUES ('2026-11-24 12:00Z', 'Zoë') ON CONFLICT DO NOTHING")
-    const other = await connect(cluster, {
-      options: "-c client_encoding=LATIN1 -c timezone=Asia/Tokyo -c datestyle=German"
-    })
-    await first.query("BEGIN")
-    await other.query("BEGIN")
-    for (const client of [first, other]) expect((await client.query("SELECT FROM visit FOR UPDATE")).rowCount).toBe(1)
-    expect(await outcome(first, "simple", "COMMIT")).toBe("COMMIT")
-    expect(await outcome(other, "simple", "COMMIT")).toBe(dataConflict)
-    await other.end()
-  })
+it("rows are the same ones for a session that has another encoding and time zone, and writes dates in another way", async () => {
+  await first.query("CREATE TABLE visit (at timestamptz, who text, note text, PRIMARY KEY (at, who))")
+  await first.query("INSERT INTO visit VALUES ('2026-11-24 12:00Z', 'Zoë')")
+  const options = "-c client_encoding=LATIN1 -c timezone=Asia/Tokyo -c datestyle=German"
+  await withClient(
+    cluster,
+    async (other) => {
+      for (const [clause, end] of [
+        ["FOR KEY SHARE", "COMMIT"],
+        ["FOR UPDATE", dataConflict]
+      ]) {
+        await first.query("BEGIN")
+        await other.query("BEGIN")
+        expect(await outcome(first, "simple", `SELECT FROM visit ${clause}`)).toBe("SELECT 1")
+        expect(await outcome(other, "simple", "UPDATE visit SET note = 'late'")).toBe("UPDATE 1")
+        expect(await outcome(first, "simple", "COMMIT")).toBe("COMMIT")
+        expect(await outcome(other, "simple", "COMMIT")).toBe(end)
+      }
+    },
+    { options }
+  )
 })
