@@ -24,10 +24,11 @@ export interface History {
   readonly surprises: Array<string>
 }
 
-export const schema = `
-  CREATE TABLE item (id int PRIMARY KEY, token text NOT NULL); COMMIT;
-  CREATE TABLE part (id int PRIMARY KEY, item int NOT NULL REFERENCES item); COMMIT;
-  CREATE TABLE done (id int PRIMARY KEY)`
+export const schema = [
+  "CREATE TABLE item (id int PRIMARY KEY, token text NOT NULL)",
+  "CREATE TABLE part (id int PRIMARY KEY, item int NOT NULL REFERENCES item)",
+  "CREATE TABLE done (id int PRIMARY KEY)"
+]
 
 interface World {
   nextId: number

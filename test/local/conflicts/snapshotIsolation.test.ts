@@ -20,7 +20,7 @@ describe("random transactions of eight sessions", () => {
     { timeout: 600_000 },
     async (seed) => {
       await withClient(cluster, async (client) => {
-        await client.query(schema)
+        for (const sql of schema) await client.query(sql)
         await client.query("INSERT INTO item SELECT n, 'start' FROM generate_series(1, 6) AS n")
       })
       const world = { nextId: 1, nextItem: 7 }
