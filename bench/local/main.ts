@@ -58,7 +58,7 @@ const resets = async (): Promise<ReadonlyArray<number>> => {
   const results = await times(async () => {
     await withClient(cluster, (client) =>
       client.query(
-        "CREATE ROLE r; CREATE TABLE t AS SELECT n, repeat('x', 100) AS x FROM generate_series(1, 1000) AS n"
+        "CREATE ROLE r; COMMIT; CREATE TABLE t (n int, x text); COMMIT; INSERT INTO t SELECT n, repeat('x', 100) FROM generate_series(1, 1000) AS n"
       )
     )
     const began = performance.now()

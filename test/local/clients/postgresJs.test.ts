@@ -120,7 +120,7 @@ it("prepares, describes and runs many at once", async () => {
 
 it("copies in and out", async () => {
   await sql`CREATE TABLE copied (n int, t text)`
-  const rows = Array.from({ length: 5_000 }, (_, n) => `${n}\trow ${n}\n`)
+  const rows = Array.from({ length: 3_000 }, (_, n) => `${n}\trow ${n}\n`)
   await pipeline(Readable.from(rows), await sql`COPY copied FROM STDIN`.writable())
   expect(await text(await sql`COPY (SELECT * FROM copied ORDER BY n) TO STDOUT`.readable())).toBe(rows.join(""))
 })

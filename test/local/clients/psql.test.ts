@@ -69,7 +69,7 @@ describe.skipIf(!isInstalled)("psql", () => {
 
   it("copies files in and out", async () => {
     const [source, target] = [join(folder, "in.csv"), join(folder, "out.csv")]
-    const rows = Array.from({ length: 20_000 }, (_, n) => `${n},"row, ${n}"\n`).join("")
+    const rows = Array.from({ length: 3_000 }, (_, n) => `${n},"row, ${n}"\n`).join("")
     writeFileSync(source, rows)
     const { code, errors } = await run(
       `CREATE TABLE copied (n int, t text);
