@@ -21,7 +21,7 @@ export const commitBlock = async (
 ): Promise<Ending> => {
   if (block.doom !== undefined) return lost(block.doom)
   const { coordinator, participant } = parts
-  const { footprints, singles } = coordinator
+  const { footprints, autocommits } = coordinator
   const holder = {
     processId: participant.processId,
     since: participant.since,
@@ -30,10 +30,10 @@ export const commitBlock = async (
   try {
     // Another may have committed a lock on a row that this block holds.
     if (await footprints.collide(holder)) return lost("data")
-    const mayMatter = block.mayLeaveNoTrace && (singles.isAnyRunning || coordinator.isAnyOpenBeside(participant))
+    const mayMatter = block.mayLeaveNoTrace && (autocommits.isAnyRunning || coordinator.isAnyOpenBeside(participant))
     const footprint = mayMatter ? await footprints.leave(holder) : undefined
     if (footprint === undefined) return answered(await send(parts, block, commit))
-    const answers = await singles.without(() => send(parts, block, commit))
+    const answers = await autocommits.without(() => send(parts, block, commit))
     const hasCommitted = answers !== undefined && errorIn(answers) === undefined
     footprint.settle(hasCommitted ? coordinator.commits : undefined)
     return answers === undefined ? lost("data") : answered(answers)

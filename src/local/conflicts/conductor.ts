@@ -1,3 +1,18 @@
+/**
+ * Conflicts as the service has them; `docs/local-cluster-conflicts.md` says what clients see of it, and how it is done. From the
+ * outside to the inside:
+ *
+ * - `conductor.ts` stands in each session between the client and PostgreSQL and lets through what only reads. `coordinator.ts`
+ *   is what the sessions of a cluster know of one another: who blocks whom (asked through `observer.ts`), how often something was
+ *   committed, and how often the schema was changed.
+ * - `runner.ts` decides batch by batch how one is run. `book.ts` knows which statements it runs, `texts.ts` and `facts.ts` what
+ *   these may do, `standing.ts` in which transaction the session is, and `dialogue.ts` which answer belongs to what.
+ * - Outside of a transaction that is `autocommit.ts`. Inside of one it is `guard.ts`: a `Block` (`block.ts`) holds what it did
+ *   (`notes.ts`), `repetition.ts` does it again when its locks were given up, and `committing.ts` lets it commit or not.
+ * - A block that has lost goes on statement by statement in `approximation.ts`, on copies of its tables (`ownCopies.ts`).
+ *   `rivals.ts` finds out whether it was a conflict, and `ending.ts` ends it.
+ * - `footprints.ts` remembers locks and deletions, which `schema.ts` finds in PostgreSQL.
+ */
 import type { Batch, Conductor, Wire } from "../batches.js"
 import type { Message } from "../framing.js"
 import type { Coordinator, Participant } from "./coordinator.js"

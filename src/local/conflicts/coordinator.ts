@@ -1,7 +1,7 @@
 import { type Facts, readFacts } from "./facts.js"
 import { Footprints } from "./footprints.js"
 import { Observer } from "./observer.js"
-import { Singles } from "./singles.js"
+import { AutocommitGate } from "./autocommitGate.js"
 import { Texts } from "./texts.js"
 
 /** One of the sessions of a cluster, as the others have to deal with it. */
@@ -50,7 +50,7 @@ const patience = 3
 export class Coordinator {
   readonly texts = new Texts()
   readonly footprints: Footprints
-  readonly singles = new Singles()
+  readonly autocommits = new AutocommitGate()
   readonly #observer: Observer
   readonly #participants = new Map<number, Participant>()
   readonly #watches = new Map<Participant, Watch>()

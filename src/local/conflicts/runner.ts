@@ -9,7 +9,7 @@ import type { Guard } from "./guard.js"
 import { check, sync } from "./messages.js"
 import { type SessionParts, watched } from "./repetition.js"
 import { batchOf, segmentsOf } from "./segments.js"
-import { Single } from "./single.js"
+import { Autocommit } from "./autocommit.js"
 import { guardedKinds, isMixed, isQuestion, isWhole, type Standing } from "./standing.js"
 
 const controlKinds: ReadonlySet<StatementKind> = new Set(["begin", "commit", "rollback", "savepoint"])
@@ -109,10 +109,10 @@ export class BatchRunner {
     const { coordinator } = this.#parts
     if (!isGuarded(kinds)) return this.#pass(batch, acts)
     if (kinds.includes("copyIn") || kinds.includes("unknown") || kinds.some((kind) => controlKinds.has(kind))) {
-      await coordinator.singles.run(() => this.#passWatched(batch, acts, kinds))
+      await coordinator.autocommits.run(() => this.#passWatched(batch, acts, kinds))
       return void coordinator.countCommit()
     }
-    await new Single(this.#parts, this.#standing).run(batch, acts)
+    await new Autocommit(this.#parts, this.#standing).run(batch, acts)
   }
 
   /** As `#pass`, for what may be blocked, or takes data from the client. */

@@ -8,7 +8,7 @@ const patience = 100
  * Statements outside of transactions commit by themselves, so nobody can look what they have done before they do. Where that
  * matters none of them may be under way.
  */
-export class Singles {
+export class AutocommitGate {
   readonly #gate = new Gate()
   readonly #running = new Set<Promise<unknown>>()
   #exclusions = 0

@@ -13,7 +13,7 @@ import type { Standing } from "./standing.js"
 type Answers = ReadonlyArray<Message>
 
 /** Runs a batch outside of a transaction that writes or locks. A conflict is reported at the statement. */
-export class Single {
+export class Autocommit {
   readonly #parts: SessionParts
   readonly #standing: Standing
 
@@ -53,7 +53,7 @@ export class Single {
   }
 
   #runAlone(messages: ReadonlyArray<Buffer>): Promise<Answers> {
-    return this.#parts.coordinator.singles.run(() => this.#parts.dialogue.ask(...messages))
+    return this.#parts.coordinator.autocommits.run(() => this.#parts.dialogue.ask(...messages))
   }
 
   /** Runs it in a block of its own, so that its locks can be looked at before they are gone. */
