@@ -326,6 +326,35 @@ layer(DsqlLocal.layerLive({}, { retry }), { excludeTestServices: true, timeout: 
     })
   )
 
+  it.effect("survive a cluster that crashes in the middle, and go on after one that stayed away", () =>
+    Effect.gen(function* () {
+      const local = yield* DsqlLocal
+      const sql = yield* SqlClient.SqlClient
+      const during = (position: number, what: Effect.Effect<void, unknown>, deadline: "1 second" | "30 seconds") =>
+        DsqlMigrator.run({
+          loader: DsqlMigrator.fromSql(set),
+          retry: { ...retry, deadline },
+          lease: "5 seconds",
+          onEvent: (event) =>
+            event._tag === "Statement" && event.id === 2 && event.position === position && event.state === "running"
+              ? Effect.orDie(what)
+              : Effect.void
+        })
+      yield* fresh
+      yield* during(4, local.restart, "30 seconds")
+      assert.deepStrictEqual(yield* sql`SELECT name FROM visited ORDER BY 1`, [{ name: "Ana!" }, { name: "Bo!" }])
+      yield* fresh
+      const error = yield* Effect.flip(during(2, local.stop, "1 second"))
+      assert.instanceOf(error, DsqlMigrator.DsqlMigrationError)
+      assert.deepInclude(facts(error), { reason: "Statement", file: "0002_add_counts.sql", position: 2 })
+      assert.instanceOf(error.cause, DsqlErrors.DsqlConnectionError)
+      yield* local.start
+      // It could not give its lease back, which runs out.
+      assert.deepStrictEqual(yield* migrate(set), [[2, "add_counts"]])
+      assert.deepStrictEqual(yield* sql`SELECT name FROM visited ORDER BY 1`, [{ name: "Ana!" }, { name: "Bo!" }])
+    })
+  )
+
   it.effect("write as many rows in a statement as the service allows", () =>
     Effect.gen(function* () {
       yield* fresh
