@@ -28,12 +28,19 @@ export const commitBlock = async (
     ownRows: (tables: Names, updated: Names) => ownRows(parts, tables, updated)
   }
   try {
-    // Another may have committed a lock on a row that this block holds.
-    if (await footprints.collide(holder)) return lost("data")
-    const mayMatter = block.mayLeaveNoTrace && (autocommits.isAnyRunning || coordinator.isAnyOpenBeside(participant))
-    const footprint = mayMatter ? await footprints.leave(holder) : undefined
+    const mayLeave = block.mayLeaveNoTrace && (autocommits.isAnyRunning || coordinator.isAnyOpenBeside(participant))
+    // One look is enough: as long as this block holds a row, nobody else commits what is against that.
+    const held = await footprints.heldBy(holder, mayLeave)
+    if (footprints.collide(held, holder.since)) return lost("data")
+    const footprint = mayLeave ? footprints.leave(held) : undefined
     if (footprint === undefined) return answered(await send(parts, block, commit))
-    const answers = await autocommits.without(() => send(parts, block, commit))
+    const answers = await autocommits
+      .without(() => send(parts, block, commit))
+      .catch((error: unknown) => {
+        // The client has gone meanwhile. It may have committed.
+        footprint.settle(coordinator.countCommit())
+        throw error
+      })
     const hasCommitted = answers !== undefined && errorIn(answers) === undefined
     footprint.settle(hasCommitted ? coordinator.commits : undefined)
     return answers === undefined ? lost("data") : answered(answers)

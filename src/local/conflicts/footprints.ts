@@ -62,13 +62,23 @@ export class Footprints {
     }
   }
 
-  /** Whether a transaction holds a row against one that it does not see. Rejects if it cannot be told. */
-  async collide(holder: Holder): Promise<boolean> {
-    const { since = 0 } = holder
-    const unseen = this.#footprints.filter(({ committedAt }) => committedAt > since)
-    if (unseen.length === 0) return false
+  /**
+   * What a transaction that is about to commit holds, as far as it can matter: to one that it does not see, or, if it may leave
+   * something to be remembered, to those that come after. Rejects if it cannot be told.
+   */
+  async heldBy({ ownRows, processId, since }: Holder, mayLeave: boolean): Promise<Held> {
+    const unseen = this.#unseenSince(since)
+    if (unseen.length === 0 && !mayLeave) return []
     const tables = new Set(unseen.flatMap(({ rows }) => [...rows.keys()].map((row) => row.slice(0, row.indexOf(":")))))
-    const held = await this.#heldBy(holder, [...tables])
+    const rows = await this.#observer.query(`SELECT held, mode FROM _dsql.footprint(${processId})`)
+    const held = rows.map(([row, mode]: Row) => [row ?? "", mode ?? ""] as const)
+    const updated = held.flatMap(([row, mode]) => (leavesNoTrace(mode) ? [] : [row]))
+    return [...held, ...(await ownRows([...tables], updated))]
+  }
+
+  /** Whether one of these rows is held against a transaction that has committed since. */
+  collide(held: Held, since: number | undefined): boolean {
+    const unseen = this.#unseenSince(since)
     return held.some(([row, mode]) =>
       unseen.some(({ rows }) => {
         const other = rows.get(row)
@@ -78,12 +88,12 @@ export class Footprints {
   }
 
   /**
-   * Remembers what a transaction has locked or removed that is about to commit. Must be told when it has, or that it has
-   * not. `undefined` if there is nothing.
+   * Remembers what of these rows a transaction that is about to commit has locked or removed. Must be told when it has, or that
+   * it has not. `undefined` if there is nothing.
    */
-  async leave(holder: Holder): Promise<{ readonly settle: (committedAt: number | undefined) => void } | undefined> {
+  leave(held: Held): { readonly settle: (committedAt: number | undefined) => void } | undefined {
     const rows = new Map<string, Strength>()
-    for (const [row, mode] of await this.#heldBy(holder, [])) {
+    for (const [row, mode] of held) {
       if (leavesNoTrace(mode) && rows.get(row) !== "keyUpdate") rows.set(row, strengths[mode] ?? "keyUpdate")
     }
     if (rows.size === 0) return undefined
@@ -96,10 +106,7 @@ export class Footprints {
     return { settle }
   }
 
-  async #heldBy({ ownRows, processId }: Holder, tables: ReadonlyArray<string>): Promise<Held> {
-    const rows = await this.#observer.query(`SELECT held, mode FROM _dsql.footprint(${processId})`)
-    const held = rows.map(([row, mode]: Row) => [row ?? "", mode ?? ""] as const)
-    const updated = held.flatMap(([row, mode]) => (leavesNoTrace(mode) ? [] : [row]))
-    return [...held, ...(await ownRows(tables, updated))]
+  #unseenSince(since = 0): ReadonlyArray<Footprint> {
+    return this.#footprints.filter(({ committedAt }) => committedAt > since)
   }
 }
