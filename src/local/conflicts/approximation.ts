@@ -51,7 +51,8 @@ const runSegment = async (
   parts: SessionParts,
   block: Block,
   segment: Segment,
-  mayCopy = true
+  mayCopy = true,
+  mayRepeat = true
 ): Promise<ReadonlyArray<Message>> => {
   const { dialogue } = parts
   const { cleaned, messages } = repeated(segment.messages)
@@ -74,6 +75,8 @@ const runSegment = async (
   // What a row references may be there only on a copy, which is nothing to the tables that there are.
   const isMisled = block.doom !== undefined && mayCopy && fields.get("C") === "23503"
   if (failure === "constraint" && !isMisled && !(await isConflict(parts, fields))) {
+    // The row that stood in the way may be gone again.
+    if (mayRepeat && fields.get("C") === "23505") return runSegment(parts, block, segment, mayCopy, false)
     await abortBlock(dialogue, { code: fields.get("C") ?? "", message: fields.get("M") ?? "" })
     return [...before, error]
   }
