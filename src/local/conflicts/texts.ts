@@ -3,6 +3,7 @@ import { shadowOf, type Shadow } from "../../core/shadow.js"
 import { isWord } from "../../core/lexer.js"
 import { splitStatements, type Statement } from "../../core/statements.js"
 import { hiddenSchema } from "../systemSchema.js"
+import { TextCache } from "../textCache.js"
 
 /** What is known of a statement by its text. */
 export interface KnownStatement {
@@ -13,26 +14,17 @@ export interface KnownStatement {
   readonly shadow: Shadow | undefined
 }
 
-/** Longer ones are seldom sent twice. */
-const lengthLimit = 10_000
-const countLimit = 2_000
-
-/** Reads texts of statements, and remembers what it read: clients send the same ones again and again. */
+/** Reads texts of statements, and remembers what it read. */
 export class Texts {
-  readonly #known = new Map<string, ReadonlyArray<KnownStatement>>()
+  readonly #known = new TextCache((sql) =>
+    splitStatements(sql)
+      .filter(({ tokens }) => tokens.length > 0)
+      .map(know)
+  )
 
   /** The statements that a text consists of, without empty ones. */
   read(sql: string): ReadonlyArray<KnownStatement> {
-    const known = this.#known.get(sql)
-    if (known !== undefined) return known
-    const statements = splitStatements(sql)
-      .filter(({ tokens }) => tokens.length > 0)
-      .map(know)
-    if (sql.length <= lengthLimit) {
-      if (this.#known.size >= countLimit) this.#known.clear()
-      this.#known.set(sql, statements)
-    }
-    return statements
+    return this.#known.read(sql)
   }
 }
 

@@ -5,6 +5,7 @@ import { type Role, roleOf } from "../../core/rules/transactions.js"
 import { type CreateFunctionStmt, optionOf, type Tree } from "../../core/rules/tree.js"
 import { plainText, type Spelling, spellingOf } from "../../core/spellings.js"
 import { splitStatements, type Statement } from "../../core/statements.js"
+import { TextCache } from "../textCache.js"
 import { droppingCall } from "./dropColumns.js"
 import type { Parser } from "./parser.js"
 
@@ -23,14 +24,10 @@ export interface JudgedStatement {
   readonly edits: ReadonlyArray<Edit>
 }
 
-/** How many texts are remembered, and how long they may be: together some megabytes at the most. */
-const countLimit = 2000
-const lengthLimit = 10_000
-
 /** Judges texts and remembers what it found. One serves all sessions of a cluster. */
 export class Judge {
   readonly #parse: Parser
-  readonly #known = new Map<string, ReadonlyArray<JudgedStatement> | undefined>()
+  readonly #known = new TextCache((sql) => this.#judge(sql))
 
   constructor(parse: Parser) {
     this.#parse = parse
@@ -43,13 +40,7 @@ export class Judge {
 
   /** The statements of a text; `undefined` if PostgreSQL cannot read it, and then will say so. */
   judge(sql: string): ReadonlyArray<JudgedStatement> | undefined {
-    if (this.#known.has(sql)) return this.#known.get(sql)
-    const judged = this.#judge(sql)
-    if (sql.length <= lengthLimit) {
-      if (this.#known.size >= countLimit) this.#known.clear()
-      this.#known.set(sql, judged)
-    }
-    return judged
+    return this.#known.read(sql)
   }
 
   #judge(sql: string): ReadonlyArray<JudgedStatement> | undefined {
