@@ -12,11 +12,11 @@ import type * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type * as DsqlConfig from "./Config.js"
 import type { DsqlError } from "./Errors.js"
-import { DsqlTransactionError, DsqlUnsupportedError, refine } from "./Errors.js"
+import { refine } from "./Errors.js"
+import { refuseInside, transactionsOfClient } from "./internal/alone.js"
 import * as checks from "./internal/checks.js"
 import * as retry from "./internal/retry.js"
 import { defaults } from "./internal/retryDefaults.js"
-import { type Transactions, transactionsOf } from "./internal/transaction.js"
 
 export type { RetryPolicy } from "./Config.js"
 export { isConflict, isRetryable, isTransient } from "./Errors.js"
@@ -81,15 +81,7 @@ export interface RetryOptions<A = never, R = never> extends StatementRetryOption
 export const schedule = (policy: DsqlConfig.RetryPolicy = {}): Schedule.Schedule<void, unknown> =>
   retry.schedule(Either.getOrThrowWith(checks.retry(policy, defaults), identity))
 
-const transactionsOfClient: Effect.Effect<Transactions, DsqlUnsupportedError, SqlClient.SqlClient> = Effect.flatMap(
-  SqlClient.SqlClient,
-  (sql) => {
-    const found = transactionsOf(sql)
-    return found === undefined
-      ? Effect.fail(new DsqlUnsupportedError({ feature: "retrying with a SqlClient of another package" }))
-      : Effect.succeed(found)
-  }
-)
+const ofClient = transactionsOfClient("retrying")
 
 /**
  * Runs an effect in a transaction, and the **whole effect again** in a new one when it was lost to a conflict or to a passing
@@ -144,7 +136,7 @@ export const withRetry: {
     options: RetryOptions<B, R2> = {}
   ): Effect.Effect<A | B, E | DsqlError, R | R2 | SqlClient.SqlClient> =>
     Effect.gen(function* () {
-      const transactions = yield* transactionsOfClient
+      const transactions = yield* ofClient
       const { maxAge, ...policy } = yield* checks.retry(options, transactions.retry)
       const body = refine(effect)
       return (yield* transactions.current) === undefined
@@ -189,10 +181,9 @@ export const retryStatement: {
     options: StatementRetryOptions = {}
   ): Effect.Effect<A, E | DsqlError, R | SqlClient.SqlClient> =>
     Effect.gen(function* () {
-      const transactions = yield* transactionsOfClient
+      const transactions = yield* ofClient
       const { maxAge: _, ...policy } = yield* checks.retry(options, transactions.retry)
-      return (yield* transactions.current) === undefined
-        ? yield* retry.statement(transactions, effect, { name: options.name ?? "", policy, while: options.while })
-        : yield* Effect.fail(new DsqlTransactionError({ reason: "InsideTransaction" }))
+      yield* refuseInside(transactions)
+      return yield* retry.statement(transactions, effect, { name: options.name ?? "", policy, while: options.while })
     })
 )

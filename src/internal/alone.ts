@@ -10,18 +10,26 @@ import * as retry from "./retry.js"
 import { isSqlError } from "./sqlError.js"
 import { type Transactions, transactionsOf } from "./transaction.js"
 
-/** The transactions of our client, outside of any: what commits by itself can be no part of one. */
-export const outside: Effect.Effect<Transactions, DsqlTransactionError | DsqlUnsupportedError, SqlClient.SqlClient> =
-  Effect.gen(function* () {
-    const transactions = transactionsOf(yield* SqlClient.SqlClient)
-    if (transactions === undefined) {
-      return yield* new DsqlUnsupportedError({ feature: "this with a SqlClient of another package" })
-    }
-    if ((yield* transactions.current) !== undefined) {
-      return yield* new DsqlTransactionError({ reason: "InsideTransaction" })
-    }
-    return transactions
+/** The transactions of the client in the context, which must be ours for `what` is to be done with it. */
+export const transactionsOfClient = (
+  what: string
+): Effect.Effect<Transactions, DsqlUnsupportedError, SqlClient.SqlClient> =>
+  Effect.flatMap(SqlClient.SqlClient, (sql) => {
+    const found = transactionsOf(sql)
+    return found === undefined
+      ? Effect.fail(new DsqlUnsupportedError({ feature: `${what} with a SqlClient of another package` }))
+      : Effect.succeed(found)
   })
+
+/** What commits by itself can be no part of a transaction. */
+export const refuseInside = ({ current }: Transactions): Effect.Effect<void, DsqlTransactionError> =>
+  Effect.flatMap(current, (session) =>
+    session === undefined ? Effect.void : Effect.fail(new DsqlTransactionError({ reason: "InsideTransaction" }))
+  )
+
+/** The transactions of our client, outside of any. */
+export const outside: Effect.Effect<Transactions, DsqlTransactionError | DsqlUnsupportedError, SqlClient.SqlClient> =
+  Effect.tap(transactionsOfClient("this"), refuseInside)
 
 /** For effects on our own client, whose `SqlError`s all hold an error of ours. */
 export const ours = <A, E, R>(

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { RetryPolicy } from "../Config.js"
+import type { BatchOptions, Progress } from "../Batch.js"
 import type { LimitReason } from "../core/serverError.js"
 import type { DsqlError } from "../Errors.js"
 import { type DsqlConfigError, refine, unwrap } from "../Errors.js"
@@ -15,22 +15,6 @@ import * as checks from "./checks.js"
 import { currentRepeatable } from "./repeatable.js"
 import * as retry from "./retry.js"
 import type { Transactions } from "./transaction.js"
-
-export interface Progress<A> {
-  readonly rows: number
-  readonly written: number
-  readonly transactions: number
-  readonly last: A | undefined
-}
-
-export interface CommonOptions<A, E = never, R = never> {
-  readonly table: string
-  readonly maxRows?: number | undefined
-  readonly concurrency?: number | undefined
-  readonly retry?: RetryPolicy | undefined
-  readonly name?: string | undefined
-  readonly onProgress?: ((progress: Progress<A>) => Effect.Effect<unknown, E, R>) | undefined
-}
 
 type Failure = SqlError | DsqlError
 
@@ -116,7 +100,7 @@ const runBatch = <A>(writer: Writer<A>, rows: ReadonlyArray<A>, settings: Settin
   })
 
 /** The service's limit (AWS quotas page). */
-export const mostRows = 3000
+const mostRows = 3000
 
 export const checkRows = (maxRows = 1000): Either.Either<number, DsqlConfigError> =>
   checks.integer("maxRows", maxRows, 1, mostRows)
@@ -125,7 +109,7 @@ export const checkRows = (maxRows = 1000): Either.Either<number, DsqlConfigError
 export const run = <A, E, R, E2 = never, R2 = never>(
   batches: Stream.Stream<ReadonlyArray<A>, E, R>,
   writer: Writer<A>,
-  { concurrency = 4, onProgress, table, ...options }: CommonOptions<A, E2, R2>
+  { concurrency = 4, onProgress, table, ...options }: BatchOptions<A, E2, R2>
 ): Effect.Effect<Progress<A>, E | E2 | DsqlBatchError | DsqlError, R | R2 | SqlClient.SqlClient> =>
   Effect.gen(function* () {
     const transactions = yield* outside

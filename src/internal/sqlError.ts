@@ -19,9 +19,11 @@ type SqlErrorClass = new (args: { readonly cause: unknown; readonly message: str
 
 const make = (SqlError: SqlErrorClass, cause: Error): SqlError => new SqlError({ cause, message: cause.message })
 
-/** Waits for the import with the first error only, so that from then on nothing comes between a statement and its error. */
-export const makeFailWithSqlError = (): FailWithSqlError => {
-  let loaded: SqlErrorClass | undefined
+/**
+ * Waits for the import with the first error only, so that from then on nothing comes between a statement and its error; where
+ * it is loaded already, not even then.
+ */
+export const makeFailWithSqlError = (loaded?: SqlErrorClass): FailWithSqlError => {
   // A peer that must be there.
   const load = Effect.map(
     Effect.promise(() => import("@effect/sql/SqlError")),

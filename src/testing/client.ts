@@ -12,7 +12,7 @@ import type { Channel, Channels } from "../internal/channel.js"
 import type { Cursor } from "../internal/cursor.js"
 import { networkError } from "../internal/driverError.js"
 import type { Result } from "../internal/request.js"
-import type { FailWithSqlError } from "../internal/sqlError.js"
+import { makeFailWithSqlError } from "../internal/sqlError.js"
 import { ScriptedConnection } from "./connection.js"
 import type { ScriptState } from "./script.js"
 
@@ -53,9 +53,6 @@ const channelTo = (script: ScriptState, config: Resolved): Channel => {
   }
 }
 
-/** Without an import on the way, so that a test clock that is moved finds everybody waiting. */
-const failAtOnce: FailWithSqlError = (cause) => Effect.fail(new SqlError({ cause, message: cause.message }))
-
 export const make = (
   script: ScriptState,
   config: Resolved
@@ -70,5 +67,8 @@ export const make = (
       Effect.timeoutFail(connect, { duration: by - now, onTimeout: () => networkError(config, "AcquireTimeout") })
     )
   const use: Channels["use"] = (f, by = Infinity) => Effect.flatMap(Number.isFinite(by) ? connectBy(by) : connect, f)
-  return Client.makeOver({ use, reserve: connect }, failAtOnce).pipe(Effect.provideService(DsqlConfig, config))
+  // Loaded here, so that a test clock that is moved finds nobody waiting for an import.
+  return Client.makeOver({ use, reserve: connect }, makeFailWithSqlError(SqlError)).pipe(
+    Effect.provideService(DsqlConfig, config)
+  )
 }

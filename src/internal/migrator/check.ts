@@ -16,7 +16,7 @@ const fail = (
 
 const fileOf = (migration: Migration): string | undefined => (migration.kind === "sql" ? migration.file : undefined)
 
-export const duplicateOf = (migrations: ReadonlyArray<Named>): DsqlMigrationError | undefined => {
+const duplicateOf = (migrations: ReadonlyArray<Named>): DsqlMigrationError | undefined => {
   const seen = new Map<number, Named>()
   for (const migration of migrations) {
     const other = seen.get(migration.id)
