@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest"
-import { TextCache } from "../src/local/textCache.js"
+import { TextCache } from "../src/local/statements/textCache.js"
 
 const counting = () => {
   const found: Array<number> = []

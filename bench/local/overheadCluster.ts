@@ -3,7 +3,8 @@ import { chownSync, statSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { makeCertificates } from "../../src/local/certificates.js"
 import { startCluster } from "../../src/local/cluster.js"
-import { literal, withInternalSession } from "../../src/local/internalSession.js"
+import { withInternalSession } from "../../src/local/internalSession.js"
+import { literal } from "../../src/local/quoting.js"
 import { internalUser } from "../../src/local/template.js"
 
 /** Of the loopback network, so that PostgreSQL's usual port is free whatever else runs here. */

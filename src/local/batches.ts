@@ -12,6 +12,17 @@ export interface Batch {
   readonly end: BatchEnd
 }
 
+/** After which nothing is left to be answered. */
+export const isWhole = ({ end }: Batch): boolean => end === "Query" || end === "Sync" || end === "FunctionCall"
+
+/** Whether it runs on what no Sync has ended. If that fails, PostgreSQL ignores the rest up to the next Sync. */
+export const isMixed = ({ end, messages }: Batch): boolean =>
+  (end === "Query" || end === "FunctionCall") && messages.length > 1
+
+/** Whether an answer is to be expected: not to a farewell, nor to data of a COPY that there is not. */
+export const isQuestion = ({ end, messages }: Batch): boolean =>
+  end !== "Terminate" && end !== "Broken" && (end !== "Copy" || messages.length > 1)
+
 /** The message types that a client may send once it is logged in. */
 export const clientMessageTypes = "BCDEFHPQSXcdf"
 

@@ -1,5 +1,6 @@
 import { identifierName, isWord, type Token } from "../core/lexer.js"
 import type { Statement } from "../core/statements.js"
+import { clientLiteral, literal } from "./quoting.js"
 import { hiddenSchema } from "./systemSchema.js"
 
 /**
@@ -22,10 +23,8 @@ export const iamCallOf = ({ tokens }: Statement): string | undefined => {
 const nameAsString = (token: Token): string | undefined => {
   if (token.kind === "quotedIdentifier" && !token.text.startsWith('"')) {
     // Its Unicode escapes are PostgreSQL's to read, as they are in strings.
-    const quoted = token.text.slice(3, -1).replaceAll('""', '"')
-    return `U&'${quoted.replaceAll("'", "''")}'`
+    return `U&${literal(token.text.slice(3, -1).replaceAll('""', '"'))}`
   }
-  const name = identifierName(token)?.replaceAll("'", "''")
-  if (name === undefined) return undefined
-  return name.includes("\\") ? `E'${name.replaceAll("\\", "\\\\")}'` : `'${name}'`
+  const name = identifierName(token)
+  return name === undefined ? undefined : clientLiteral(name)
 }

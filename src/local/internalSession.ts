@@ -13,9 +13,6 @@ export interface InternalSession {
   readonly run: (sql: string) => Promise<ReadonlyArray<Row>>
 }
 
-/** A string literal. */
-export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
-
 /** What the gateway asks for is far shorter. */
 const messageLimit = 1024 * 1024
 

@@ -1,4 +1,5 @@
-import { withInternalSession, literal } from "./internalSession.js"
+import { withInternalSession } from "./internalSession.js"
+import { literal } from "./quoting.js"
 import { roleDoesNotExist, roleMustLogin, roleNotMapped, serverUnavailable } from "./refusals.js"
 import { hiddenSchema } from "./systemSchema.js"
 import type { Principal } from "./iam.js"

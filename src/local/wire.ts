@@ -43,6 +43,15 @@ export const copyFail = (reason: string): Buffer => message("f", cString(reason)
 
 export const terminate: Buffer = message("X")
 
+/** The types of all messages that a server sends to a client that is logged in. */
+export const serverMessageTypes = "123ACDEGHIKNRSTVWZcdnstv"
+
+/** The transaction status of a ReadyForQuery: idle, in a block, in a block that is aborted. */
+export type TransactionStatus = "I" | "T" | "E"
+
+export const statusOf = (readyForQuery: Buffer): TransactionStatus =>
+  String.fromCharCode(readyForQuery[5] ?? 0) as TransactionStatus
+
 /** The tag of a statement that is done. */
 export const commandComplete = (tag: string): Buffer => message("C", cString(tag))
 

@@ -1,10 +1,6 @@
 import type { Batch } from "../batches.js"
 import type { Message } from "../framing.js"
-import { commandComplete } from "../wire.js"
-import { type Block, releaseInnerSavepoint, rollBackToInnerSavepoint, setInnerSavepoint } from "./block.js"
-import type { Act } from "./book.js"
-import { abortBlock, readyForQuery } from "./ending.js"
-import { conflictAnswer, conflictErrors, errorIn, failureIn, type Fields, fieldsOf } from "./failures.js"
+import type { Act } from "../statements/book.js"
 import {
   type Call,
   describe,
@@ -16,7 +12,11 @@ import {
   sync,
   typesOf,
   withTextResults
-} from "./messages.js"
+} from "../statements/messages.js"
+import { commandComplete } from "../wire.js"
+import { type Block, releaseInnerSavepoint, rollBackToInnerSavepoint, setInnerSavepoint } from "./block.js"
+import { abortBlock, readyForQuery } from "./ending.js"
+import { conflictAnswer, conflictErrors, errorIn, failureIn, type Fields, fieldsOf } from "./failures.js"
 import { noteStep } from "./notes.js"
 import { moveToOwnCopies } from "./ownCopies.js"
 import type { SessionParts } from "./repetition.js"

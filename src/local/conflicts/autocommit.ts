@@ -1,7 +1,7 @@
 import type { Batch } from "../batches.js"
 import type { Message } from "../framing.js"
+import type { Act } from "../statements/book.js"
 import { begin, Block, commit, rollBack } from "./block.js"
-import type { Act } from "./book.js"
 import { commitBlock } from "./committing.js"
 import { readyForQuery } from "./ending.js"
 import { mayLeaveNoTrace } from "./facts.js"

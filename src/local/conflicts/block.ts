@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import type { Message } from "../framing.js"
+import { type Call, runText } from "../statements/messages.js"
 import type { Conflict } from "./failures.js"
-import { type Call, runText } from "./messages.js"
 
 /** What a transaction did in one go, and how to do it again. */
 export interface Step {

@@ -1,8 +1,8 @@
 import type { Message } from "../framing.js"
+import { runText, valuesOf } from "../statements/messages.js"
 import type { Block } from "./block.js"
-import type { Held } from "./footprints.js"
 import { type Conflict, errorIn } from "./failures.js"
-import { runText, valuesOf } from "./messages.js"
+import type { Held } from "./footprints.js"
 import { ObserverError } from "./observer.js"
 import { type SessionParts, watched } from "./repetition.js"
 

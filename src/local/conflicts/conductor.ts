@@ -5,23 +5,24 @@
  * - `conductor.ts` stands in each session between the client and PostgreSQL and lets through what only reads. `coordinator.ts`
  *   is what the sessions of a cluster know of one another: who blocks whom (asked through `observer.ts`), how often something was
  *   committed, and how often the schema was changed.
- * - `runner.ts` decides batch by batch how one is run. `book.ts` knows which statements it runs, `texts.ts` and `facts.ts` what
- *   these may do, `standing.ts` in which transaction the session is, and `dialogue.ts` which answer belongs to what.
+ * - `runner.ts` decides batch by batch how one is run. `book.ts` and `texts.ts` (in `statements`) know which statements it runs,
+ *   `facts.ts` what these may do, `standing.ts` in which transaction the session is, and `dialogue.ts` which answer belongs to
+ *   what.
  * - Outside of a transaction that is `autocommit.ts`. Inside of one it is `guard.ts`: a `Block` (`block.ts`) holds what it did
  *   (`notes.ts`), `repetition.ts` does it again when its locks were given up, and `committing.ts` lets it commit or not.
  * - A block that has lost goes on statement by statement in `approximation.ts`, on copies of its tables (`ownCopies.ts`).
  *   `rivals.ts` finds out whether it was a conflict, and `ending.ts` ends it.
  * - `footprints.ts` remembers locks and deletions, which `schema.ts` finds in PostgreSQL.
  */
-import type { Batch, Conductor, Wire } from "../batches.js"
+import { type Batch, type Conductor, isMixed, isQuestion, isWhole, type Wire } from "../batches.js"
 import type { Message } from "../framing.js"
+import { readParse } from "../statements/messages.js"
 import type { Coordinator, Participant } from "./coordinator.js"
 import { CopyPhase } from "./copyPhase.js"
 import { Dialogue, SessionEnded } from "./dialogue.js"
 import { Guard } from "./guard.js"
-import { readParse } from "./messages.js"
 import { BatchRunner, bytesOf } from "./runner.js"
-import { guardedKinds, isMixed, isQuestion, isWhole, type SchemaConflicts, Standing } from "./standing.js"
+import { guardedKinds, type SchemaConflicts, Standing } from "./standing.js"
 
 /** What another session wants. */
 interface Favour {

@@ -1,8 +1,8 @@
+import { Texts } from "../statements/texts.js"
+import { AutocommitGate } from "./autocommitGate.js"
 import { type Facts, readFacts } from "./facts.js"
 import { Footprints } from "./footprints.js"
 import { Observer } from "./observer.js"
-import { AutocommitGate } from "./autocommitGate.js"
-import { Texts } from "./texts.js"
 
 /** One of the sessions of a cluster, as the others have to deal with it. */
 export interface Participant {

@@ -1,9 +1,7 @@
 import type { Wire } from "../batches.js"
 import type { Message } from "../framing.js"
+import { serverMessageTypes, statusOf, type TransactionStatus } from "../wire.js"
 import { type Conflict, conflictAnswer, errorAnswer, errorIn, fieldsOf, translated } from "./failures.js"
-
-/** The transaction status of a ReadyForQuery: idle, in a block, in a block that is aborted. */
-export type Status = "I" | "T" | "E"
 
 /** The session has ended while an answer was awaited. */
 export class SessionEnded extends Error {}
@@ -22,11 +20,6 @@ interface Request {
   readonly reject: (error: SessionEnded) => void
 }
 
-/** Every message of PostgreSQL's to a client. */
-const allTypes = "123ACDEGHIKNRSTVWZcdnstv"
-
-const codeOfStatus = 5
-
 /** There are others with the same code, as a COPY that its client gives up. */
 const isCancelled = (error: Message): boolean => {
   const fields = fieldsOf(error)
@@ -39,7 +32,7 @@ export class Dialogue {
   readonly #wire: Wire
   readonly #onCopy: () => void
   readonly #requests: Array<Request> = []
-  #status: Status = "I"
+  #status: TransactionStatus = "I"
   #outbox: Array<Buffer> | undefined
   #hasEnded = false
   /** Who has asked PostgreSQL to cancel a statement: the client, or we for a conflict. */
@@ -56,7 +49,7 @@ export class Dialogue {
     this.#onCopy = onCopy
   }
 
-  get status(): Status {
+  get status(): TransactionStatus {
     return this.#status
   }
 
@@ -90,7 +83,7 @@ export class Dialogue {
 
   get answerTypes(): string {
     const [request] = this.#requests
-    return request === undefined ? "" : request.keepsBack ? allTypes : "EGZ"
+    return request === undefined ? "" : request.keepsBack ? serverMessageTypes : "EGZ"
   }
 
   /** Collects what `send` sends, to send it in one. */
@@ -165,7 +158,7 @@ export class Dialogue {
     }
     if (type === "Z") {
       this.#requests.shift()
-      this.#status = String.fromCharCode(message.raw[codeOfStatus]!) as Status
+      this.#status = statusOf(message.raw)
       request.resolve([...request.answers, message])
       if (request.keepsBack) return false
       this.#lastReady = message

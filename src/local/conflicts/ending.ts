@@ -1,12 +1,15 @@
 import type { Message } from "../framing.js"
-import { literal } from "../internalSession.js"
-import { type ErrorFields, message } from "../wire.js"
+import { literal } from "../quoting.js"
+import { runText } from "../statements/messages.js"
+import { type ErrorFields, message, type TransactionStatus } from "../wire.js"
 import { rollBack } from "./block.js"
-import type { Dialogue, Status } from "./dialogue.js"
+import type { Dialogue } from "./dialogue.js"
 import { type Conflict, conflictAnswer } from "./failures.js"
-import { runText } from "./messages.js"
 
-export const readyForQuery = (status: Status): Message => ({ type: "Z", raw: message("Z", Buffer.from(status)) })
+export const readyForQuery = (status: TransactionStatus): Message => ({
+  type: "Z",
+  raw: message("Z", Buffer.from(status))
+})
 
 /** Makes PostgreSQL abort the block, which only an error does. */
 export const abortBlock = async (dialogue: Dialogue, { code, message }: ErrorFields): Promise<void> => {

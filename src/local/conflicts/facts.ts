@@ -1,6 +1,6 @@
 import { calledNames } from "../../core/statementKind.js"
 import { isSignificant, isWord, tokenize } from "../../core/lexer.js"
-import type { KnownStatement } from "./texts.js"
+import type { KnownStatement } from "../statements/texts.js"
 import type { Observer } from "./observer.js"
 
 /** What must be known of a schema to tell what a statement may do. All are names without a schema. */
@@ -54,7 +54,7 @@ export const readFacts = async (observer: Observer): Promise<Facts> => {
   return { volatileFunctions, ownFunctions, volatileTables, keyColumns, linkedTables }
 }
 
-/** Texts of statements are read byte by byte; see `messages.ts`. */
+/** Texts of statements are read byte by byte; see `statements/messages.ts`. */
 const asWritten = (name: string): string => Buffer.from(name).toString("latin1")
 
 const callsAny = (expression: string, functions: ReadonlySet<string>): boolean =>

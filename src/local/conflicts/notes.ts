@@ -1,6 +1,6 @@
 import type { Message } from "../framing.js"
+import type { Act } from "../statements/book.js"
 import { type Block, digestOf } from "./block.js"
-import type { Act } from "./book.js"
 import { isVolatile, mayLeaveNoTrace } from "./facts.js"
 import type { SessionParts } from "./repetition.js"
 

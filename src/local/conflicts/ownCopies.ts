@@ -1,4 +1,5 @@
-import { literal } from "../internalSession.js"
+import { identifier, literal } from "../quoting.js"
+import { runText } from "../statements/messages.js"
 import {
   type Block,
   releaseInnerSavepoint,
@@ -8,7 +9,6 @@ import {
   setSavepoint
 } from "./block.js"
 import { errorIn } from "./failures.js"
-import { runText } from "./messages.js"
 import { repeatWhatGoes, type SessionParts } from "./repetition.js"
 
 /** Larger tables are not copied: that would take longer than a client would wait for a statement. */
@@ -27,9 +27,10 @@ export const moveToOwnCopies = async (
   await dialogue.command(block.hasSavepoint ? rollBackToSavepoint : setSavepoint)
   block.hasSavepoint = true
   for (const name of new Set([...block.steps.flatMap(({ targets }) => [...targets]), ...moreTargets])) {
-    const quoted = `"${name.replaceAll('"', '""')}"`
     await dialogue.command(setInnerSavepoint)
-    const answers = await dialogue.askPrivately(runText(`SELECT _dsql.own_copy(${literal(quoted)}, ${rowLimit})`))
+    const answers = await dialogue.askPrivately(
+      runText(`SELECT _dsql.own_copy(${literal(identifier(name))}, ${rowLimit})`)
+    )
     // It may not be allowed to read all of the table, for instance.
     await dialogue.command(errorIn(answers) === undefined ? releaseInnerSavepoint : rollBackToInnerSavepoint)
   }

@@ -1,4 +1,5 @@
 import type { Message } from "../framing.js"
+import { run } from "../statements/messages.js"
 import {
   type Block,
   digestOf,
@@ -10,7 +11,6 @@ import {
 import type { Coordinator, Participant, Watched } from "./coordinator.js"
 import type { Dialogue } from "./dialogue.js"
 import { errorIn, type Failure, failureIn } from "./failures.js"
-import { run } from "./messages.js"
 
 /** What belongs to one session. */
 export interface SessionParts {

@@ -1,4 +1,4 @@
-import { literal } from "../internalSession.js"
+import { identifier, literal } from "../quoting.js"
 import type { Fields } from "./failures.js"
 
 /**
@@ -50,5 +50,3 @@ const detail = /^Key \((.*?)\)=\((.*)\) (already exists\.|is not present.*|is st
 /** PostgreSQL writes the values as it does in the DETAIL, with a comma and a blank between them. */
 const exists = (relation: string, columns: string, values: string): string =>
   `SELECT EXISTS (SELECT FROM ${relation} WHERE concat_ws(', ', ${columns}) = ${literal(values)})`
-
-const identifier = (name: string): string => `"${name.replaceAll('"', '""')}"`

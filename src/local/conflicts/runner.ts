@@ -1,16 +1,16 @@
 import type { StatementKind } from "../../core/statementKind.js"
-import type { Batch } from "../batches.js"
-import type { Act } from "./book.js"
+import { type Batch, isMixed, isQuestion, isWhole } from "../batches.js"
+import type { Act } from "../statements/book.js"
+import { check, sync } from "../statements/messages.js"
+import { Autocommit } from "./autocommit.js"
 import type { CopyPhase } from "./copyPhase.js"
 import { abortBlock, loseAtCommit, readyForQuery } from "./ending.js"
 import { isVolatile } from "./facts.js"
 import { type Conflict, conflictAnswer, conflictErrors, errorIn, fieldsOf } from "./failures.js"
 import type { Guard } from "./guard.js"
-import { check, sync } from "./messages.js"
 import { type SessionParts, watched } from "./repetition.js"
 import { batchOf, segmentsOf } from "./segments.js"
-import { Autocommit } from "./autocommit.js"
-import { guardedKinds, isMixed, isQuestion, isWhole, type Standing } from "./standing.js"
+import { guardedKinds, type Standing } from "./standing.js"
 
 const controlKinds: ReadonlySet<StatementKind> = new Set(["begin", "commit", "rollback", "savepoint"])
 

@@ -1,7 +1,7 @@
 import type { Batch } from "../batches.js"
 import type { Message } from "../framing.js"
-import type { Act } from "./book.js"
-import { closeStatement, query, readParse, readQuery, sync } from "./messages.js"
+import type { Act } from "../statements/book.js"
+import { closeStatement, query, readParse, readQuery, sync } from "../statements/messages.js"
 
 /** The part of a batch that runs one statement, or what follows the last. */
 export interface Segment {

@@ -1,7 +1,7 @@
 import type { StatementKind } from "../../core/statementKind.js"
-import type { Batch } from "../batches.js"
+import { type Batch, isMixed, isWhole } from "../batches.js"
 import type { Message } from "../framing.js"
-import { type Act, Book } from "./book.js"
+import { type Act, Book } from "../statements/book.js"
 import type { Coordinator } from "./coordinator.js"
 import type { Dialogue } from "./dialogue.js"
 import { mayWrite } from "./facts.js"
@@ -17,17 +17,6 @@ export const guardedKinds: ReadonlySet<StatementKind> = new Set(["lock", "write"
 const blindKinds: ReadonlySet<StatementKind> = new Set(["empty", "begin", "session"])
 /** What a change of the schema does not disturb. */
 const undisturbedKinds: ReadonlySet<StatementKind> = new Set(["empty", "begin", "rollback"])
-
-/** After which nothing is left to be answered. */
-export const isWhole = ({ end }: Batch): boolean => end === "Query" || end === "Sync" || end === "FunctionCall"
-
-/** Whether it runs on what no Sync has ended. If that fails, PostgreSQL ignores the rest up to the next Sync. */
-export const isMixed = ({ end, messages }: Batch): boolean =>
-  (end === "Query" || end === "FunctionCall") && messages.length > 1
-
-/** Whether an answer is to be expected: not to a farewell, nor to data of a COPY that there is not. */
-export const isQuestion = ({ end, messages }: Batch): boolean =>
-  end !== "Terminate" && end !== "Broken" && (end !== "Copy" || messages.length > 1)
 
 /** Batches that one Sync ends, and what they run. */
 export interface Unit {

@@ -1,10 +1,11 @@
 import { ageLimitWords, type DropMoment } from "../../core/faults.js"
 import type { Batch, Conductor, Wire } from "../batches.js"
-import { type Act, Book } from "../conflicts/book.js"
-import { query } from "../conflicts/messages.js"
-import type { Texts } from "../conflicts/texts.js"
+import { type Act, Book } from "../statements/book.js"
+import { query } from "../statements/messages.js"
+import type { Texts } from "../statements/texts.js"
 import type { Message } from "../framing.js"
 import type { SessionClock } from "../sessionClock.js"
+import { serverMessageTypes } from "../wire.js"
 import type { Faults } from "./faults.js"
 import { Ledger, type Watch } from "./ledger.js"
 import { failingAt, hasStruck, statusAfter, stepOf, type Strike, strikeAnswer } from "./strike.js"
@@ -18,7 +19,6 @@ export interface FaultContext {
 }
 
 const rollBack: Batch = { end: "Query", messages: [{ type: "Q", raw: query("ROLLBACK") }] }
-const allTypes = "123ACDEGHIKNRSTVWZcdnstv"
 
 /**
  * Stands in front of everything else that a session does, and lets go wrong what is to go wrong: faults that a test has
@@ -205,7 +205,7 @@ export class FaultConductor implements Conductor {
   async #rollBack(): Promise<void> {
     let isDone = false
     this.#send(rollBack, this.#actsOf(rollBack), {
-      types: allTypes,
+      types: serverMessageTypes,
       onAnswer: () => undefined,
       onReady: (ready) => {
         isDone = true

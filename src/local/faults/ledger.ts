@@ -1,9 +1,8 @@
-import type { Batch } from "../batches.js"
-import type { Act } from "../conflicts/book.js"
-import { isQuestion, isWhole } from "../conflicts/standing.js"
+import { type Batch, isQuestion, isWhole } from "../batches.js"
+import type { Act } from "../statements/book.js"
 import type { Message } from "../framing.js"
 import type { SessionClock } from "../sessionClock.js"
-import type { Status } from "./strike.js"
+import { statusOf, type TransactionStatus } from "../wire.js"
 
 /** Looks at the answers to what one ReadyForQuery ends. */
 export interface Watch {
@@ -12,7 +11,7 @@ export interface Watch {
   /** What goes on in the place of an answer of such a type; `undefined` for nothing. */
   readonly onAnswer: (answer: Message) => Message | undefined
   /** The same for the ReadyForQuery. */
-  readonly onReady: (ready: Message, status: Status) => Message | undefined
+  readonly onReady: (ready: Message, status: TransactionStatus) => Message | undefined
 }
 
 interface Unit {
@@ -22,7 +21,6 @@ interface Unit {
   watch: Watch | undefined
 }
 
-const codeOfStatus = 5
 const ownTypes = "GZ"
 
 /** What a session has asked and not been told yet, and where it stands by what it was told. */
@@ -31,7 +29,7 @@ export class Ledger {
   readonly #onReady: () => void
   /** The oldest first; only the last one may want a Sync. */
   readonly #units: Array<Unit> = []
-  #status: Status = "I"
+  #status: TransactionStatus = "I"
   #since = 0
 
   /** `onReady` is called when another unit has been answered. */
@@ -40,7 +38,7 @@ export class Ledger {
     this.#onReady = onReady
   }
 
-  get status(): Status {
+  get status(): TransactionStatus {
     return this.#status
   }
 
@@ -97,7 +95,7 @@ export class Ledger {
 
   #end(unit: Unit, ready: Message): Message | undefined {
     this.#units.shift()
-    const status = String.fromCharCode(ready.raw[codeOfStatus] ?? 0) as Status
+    const status = statusOf(ready.raw)
     if (this.#status !== "T" || unit.endsTransaction) this.#since = this.#clock.now()
     this.#status = status
     const shown = unit.watch === undefined ? ready : unit.watch.onReady(ready, status)

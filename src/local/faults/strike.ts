@@ -1,10 +1,10 @@
 import type { StatementKind } from "../../core/statementKind.js"
 import type { Step } from "../../core/faults.js"
 import type { Batch } from "../batches.js"
-import type { Act } from "../conflicts/book.js"
-import { query, readQuery } from "../conflicts/messages.js"
+import type { Act } from "../statements/book.js"
+import { query, readQuery } from "../statements/messages.js"
 import type { Message } from "../framing.js"
-import { errorFields, type ErrorFields, errorResponse, message } from "../wire.js"
+import { errorFields, type ErrorFields, errorResponse, message, type TransactionStatus } from "../wire.js"
 
 /** An error in the place of something that a client wants done. */
 export interface Strike {
@@ -16,9 +16,6 @@ export interface Strike {
   readonly onMissed: () => void
 }
 
-/** The transaction status of a ReadyForQuery: idle, in a block, in a block that is aborted. */
-export type Status = "I" | "T" | "E"
-
 const control: Readonly<Partial<Record<StatementKind, Step>>> = {
   begin: "BEGIN",
   commit: "COMMIT",
@@ -29,7 +26,7 @@ const control: Readonly<Partial<Record<StatementKind, Step>>> = {
  * Which step a statement is for a session in such a state; `undefined` if none. What only sets or shows something of the
  * session is none: pools do it on their own.
  */
-export const stepOf = (kind: StatementKind, status: Status): Step | undefined => {
+export const stepOf = (kind: StatementKind, status: TransactionStatus): Step | undefined => {
   if (kind === "empty" || kind === "session") return undefined
   if (kind === "rollback") return status === "I" ? undefined : "ROLLBACK"
   if (status === "E" || (kind === "commit" && status === "I")) return undefined
@@ -37,7 +34,7 @@ export const stepOf = (kind: StatementKind, status: Status): Step | undefined =>
 }
 
 /** The state behind a statement that succeeds. */
-export const statusAfter = (kind: StatementKind, status: Status): Status => {
+export const statusAfter = (kind: StatementKind, status: TransactionStatus): TransactionStatus => {
   if (kind === "begin") return status === "I" ? "T" : status
   return kind === "commit" || kind === "rollback" ? "I" : status
 }

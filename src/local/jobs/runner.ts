@@ -1,4 +1,5 @@
-import { literal, type LastingSession, openNotifiedSession } from "../internalSession.js"
+import { type LastingSession, openNotifiedSession } from "../internalSession.js"
+import { literal } from "../quoting.js"
 import type { SessionClock } from "../sessionClock.js"
 
 export interface JobRunnerOptions {

@@ -2,6 +2,7 @@ import { identifierName, isPunctuation, isWord, type Token } from "../../core/le
 import { plainText, spellingOf } from "../../core/spellings.js"
 import type { Statement } from "../../core/statements.js"
 import { randomJobId } from "../identity.js"
+import { clientLiteral, identifier } from "../quoting.js"
 import { hiddenSchema } from "../systemSchema.js"
 
 /**
@@ -28,7 +29,7 @@ const createIndexCall = (statement: Statement, uniqueness: BuildingUniqueIndexes
   let sql = plainText(statement)!.slice(0, last.start + last.text.length - start)
   if (unique !== undefined) sql = blank(sql, unique.start - start, unique.text.length)
   const readiness = unique === undefined ? "none" : uniqueness === "enforced" ? "now" : "later"
-  return call("create_index_async", quoted(sql), `'${randomJobId()}'`, `'${readiness}'`)
+  return call("create_index_async", clientLiteral(sql), `'${randomJobId()}'`, `'${readiness}'`)
 }
 
 const blank = (text: string, at: number, length: number): string =>
@@ -49,24 +50,18 @@ const validateCall = (tokens: ReadonlyArray<Token>): string | undefined => {
   const constraintName = last === undefined ? undefined : identifierName(last)
   if (!isWord(validate, "validate") || !isWord(constraint, "constraint") || rest.length > 0) return undefined
   if (constraintName === undefined) return undefined
-  const table = name.map((token) => (token.kind === "punctuation" ? token.text : identifier(token))).join("")
+  const table = name.map((token) => (token.kind === "punctuation" ? token.text : nameOf(token))).join("")
   return call(
     "validate_constraint_async",
-    quoted(table),
-    quoted(constraintName),
+    clientLiteral(table),
+    clientLiteral(constraintName),
     `'${randomJobId()}'`,
     String(mayBeMissing)
   )
 }
 
 /** In the spelling that needs to know least. */
-const identifier = (token: Token): string => {
+const nameOf = (token: Token): string => {
   const name = identifierName(token)
-  return name === undefined ? token.text : `"${name.replaceAll('"', '""')}"`
-}
-
-/** A string with this text as its value, also where backslashes are to mean something. */
-const quoted = (text: string): string => {
-  const doubled = text.replaceAll("'", "''")
-  return doubled.includes("\\") ? `E'${doubled.replaceAll("\\", "\\\\")}'` : `'${doubled}'`
+  return name === undefined ? token.text : identifier(name)
 }

@@ -1,9 +1,7 @@
 import type { Edit } from "../../core/rules/edits.js"
 import type { AlterTableStmt, Tree } from "../../core/rules/tree.js"
 import type { Statement } from "../../core/statements.js"
-import { literal } from "../internalSession.js"
-
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`
+import { identifier, literal } from "../quoting.js"
 
 /**
  * Whether a column may be dropped depends on the primary key, which PostgreSQL would drop with it. So the statement is run
@@ -21,7 +19,9 @@ export const droppingCall = ({ body, type }: Tree, { start, text, tokens }: Stat
   if (columns.length === 0 || first === undefined || last === undefined) return undefined
   const at = first.start - start
   const end = last.start - start + last.text.length
-  const table = [relation.schemaname, relation.relname].flatMap((name) => (name === undefined ? [] : [quoted(name)]))
+  const table = [relation.schemaname, relation.relname].flatMap((name) =>
+    name === undefined ? [] : [identifier(name)]
+  )
   const call = `CALL _dsql.d(${literal(table.join("."))}, ARRAY[${columns.join(", ")}]::name[], ${literal(text.slice(at, end))})`
   return { at, length: end - at, text: call }
 }

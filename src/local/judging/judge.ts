@@ -5,7 +5,7 @@ import { type Role, roleOf } from "../../core/rules/transactions.js"
 import { type CreateFunctionStmt, optionOf, type Tree } from "../../core/rules/tree.js"
 import { plainText, type Spelling, spellingOf } from "../../core/spellings.js"
 import { splitStatements, type Statement } from "../../core/statements.js"
-import { TextCache } from "../textCache.js"
+import { TextCache } from "../statements/textCache.js"
 import { droppingCall } from "./dropColumns.js"
 import type { Parser } from "./parser.js"
 

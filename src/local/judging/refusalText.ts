@@ -1,5 +1,5 @@
 import type { Refusal } from "../../core/rules/rule.js"
-import { literal } from "../internalSession.js"
+import { literal } from "../quoting.js"
 import { errorResponse } from "../wire.js"
 import { refusalType } from "./schema.js"
 

@@ -1,6 +1,6 @@
 /** What the rules need inside the database; see `systemSchema.ts`. Every statement is free of empty lines. */
 import { settableNames } from "../../core/rules/settings.js"
-import { literal } from "../internalSession.js"
+import { literal } from "../quoting.js"
 
 /** Has no values, so that PostgreSQL quotes whatever it is given in its refusal. */
 export const refusalType = "_dsql.refusal"

@@ -2,10 +2,10 @@ import { applyEdits, type Edit } from "../../core/rules/edits.js"
 import type { Refusal } from "../../core/rules/rule.js"
 import { type Role, TransactionState } from "../../core/rules/transactions.js"
 import type { Batch, Stage } from "../batches.js"
-import { noTypes, readBind, readExecute, readName, readParse, readQuery } from "../conflicts/messages.js"
+import { noTypes, readBind, readExecute, readName, readParse, readQuery } from "../statements/messages.js"
 import type { Message } from "../framing.js"
 import { gatewayNotice, hiddenSchema } from "../systemSchema.js"
-import { commandComplete, errorFields, message, responseWith } from "../wire.js"
+import { commandComplete, errorFields, message, responseWith, statusOf } from "../wire.js"
 import type { Judge, JudgedStatement } from "./judge.js"
 import { readRefusal, refusalText } from "./refusalText.js"
 import { type SentText, Unit } from "./unit.js"
@@ -76,7 +76,7 @@ export class JudgeStage implements Stage {
   #onReady(raw: Buffer): void {
     this.#units.shift()
     if (this.#units.length > 0) return
-    this.#state.settle(raw[5] !== idle)
+    this.#state.settle(statusOf(raw) !== "I")
     this.#hasChanged = false
   }
 
@@ -195,8 +195,6 @@ export class JudgeStage implements Stage {
 }
 
 const syncIndexes = "disable_sync_create_index"
-
-const idle = "I".charCodeAt(0)
 
 /** The same without the text in which PostgreSQL mentions what clients need not see. */
 const withoutOurs = (type: string, raw: Buffer, fields: ReadonlyMap<string, string>): Buffer =>

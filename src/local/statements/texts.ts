@@ -3,7 +3,7 @@ import { shadowOf, type Shadow } from "../../core/shadow.js"
 import { isWord } from "../../core/lexer.js"
 import { splitStatements, type Statement } from "../../core/statements.js"
 import { hiddenSchema } from "../systemSchema.js"
-import { TextCache } from "../textCache.js"
+import { TextCache } from "./textCache.js"
 
 /** What is known of a statement by its text. */
 export interface KnownStatement {
