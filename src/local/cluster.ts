@@ -2,10 +2,9 @@ import { Admission } from "./admission.js"
 import { cancelBackend } from "./backend.js"
 import { platformPackage } from "./binaries.js"
 import { makeCertificates } from "./certificates.js"
+import { type ClusterOptions, withDefaults } from "./clusterOptions.js"
 import { ConflictConductor } from "./conflicts/conductor.js"
 import { Coordinator } from "./conflicts/coordinator.js"
-import type { SchemaConflicts } from "./conflicts/standing.js"
-import { Texts } from "./statements/texts.js"
 import { openDataFolder, writeAuthority } from "./dataFolder.js"
 import { LocalClusterError } from "./errors.js"
 import { FaultConductor, type FaultContext } from "./faults/conductor.js"
@@ -19,9 +18,9 @@ import { type Gateway, startGateway } from "./gateway.js"
 import { accountId, Iam, type Identity } from "./iam.js"
 import { iamCallOf } from "./iamStatements.js"
 import { randomClusterId, randomIdentity } from "./identity.js"
-import { type LimitOptions, limitsSetting, limitsWith } from "./limits.js"
+import { limitsSetting, limitsWith } from "./limits.js"
 import { JobRunner } from "./jobs/runner.js"
-import { type BuildingUniqueIndexes, jobCallOf } from "./jobs/statements.js"
+import { jobCallOf } from "./jobs/statements.js"
 import { readLogs } from "./logs.js"
 import { ownStatements } from "./ownStatements.js"
 import { requireLocalPackages } from "./packages.js"
@@ -33,88 +32,13 @@ import { settingCallOf } from "./settingStatements.js"
 import { SessionClock } from "./sessionClock.js"
 import { type SessionInfo, Sessions } from "./sessions.js"
 import { refusedSetting } from "./startupSettings.js"
+import { Texts } from "./statements/texts.js"
 import { internalUser, prepareInstallation } from "./template.js"
 
+export type { ClusterOptions } from "./clusterOptions.js"
 export type { Action, Identity } from "./iam.js"
-export type { SchemaConflicts } from "./conflicts/standing.js"
-export type { BuildingUniqueIndexes } from "./jobs/statements.js"
 export type { DatabaseLimitOptions } from "./limits.js"
 export type { SessionInfo } from "./sessions.js"
-
-/** Milliseconds since the epoch. */
-export interface Clock {
-  readonly now: () => number
-}
-
-export interface ClusterOptions {
-  /** On 127.0.0.1; by default any free one. */
-  readonly port?: number | undefined
-  /** Default: `us-east-1`. */
-  readonly region?: string | undefined
-  /** 26 characters of a-z and 0-9; by default a random one. */
-  readonly clusterId?: string | undefined
-  /**
-   * A folder that keeps the cluster with its data for further runs: then its id, region, port, certificates and credentials
-   * are those of the first, and options that contradict them are refused. Made if it is not there. By default nothing is kept.
-   */
-  readonly data?: string | undefined
-  /**
-   * What a CancelRequest does. `ignored`, the default: nothing, as on the service as far as is known; it is not
-   * documented there, and users report that it has no effect. `postgres`: it ends the statement with 57014. Either way
-   * the connection closes without an answer, and sessions get PostgreSQL's own BackendKeyData (what the service sends is
-   * not known).
-   */
-  readonly cancel?: "ignored" | "postgres" | undefined
-  /**
-   * Who loses when two transactions change the same rows, and when it learns of it. `service`, the default: whoever commits
-   * second, at its COMMIT, and nobody waits. `postgres`: as PostgreSQL does it, by waiting and at the statement; for what tests
-   * the waiting itself, or wants PostgreSQL's answers to the byte. See `docs/local-cluster-conflicts.md`.
-   */
-  readonly conflicts?: "service" | "postgres" | undefined
-  /**
-   * With `conflicts: "service"`: who is told, once, that another session has changed the schema: 40001 with (OC001).
-   * `transactions`, the default: those that are open when that commits. `sessions`: every session, at its next statement or
-   * COMMIT. The service does something between, as its sessions learn of it sooner or later, so `sessions` is for a program that
-   * is to bear the worst. `off`: only those whose transaction cannot go on, since it uses what has changed.
-   */
-  readonly schemaConflicts?: SchemaConflicts | undefined
-  /**
-   * With `conflicts: "service"`: how long a statement waits for a lock before those who hold it are made to give way, in
-   * milliseconds. Default 8; more on a machine so slow that statements conflict without a rival.
-   */
-  readonly lockProbe?: number | undefined
-  /**
-   * Which SQL is taken. `service`, the default: what Aurora DSQL takes, everything else is refused in its words. `off`: what
-   * PostgreSQL takes, for looking into the cluster with means that the service does not have.
-   */
-  readonly rules?: "service" | "off" | undefined
-  /** Where a client is stopped; what is not given is as on the service. */
-  readonly limits?: LimitOptions | undefined
-  /**
-   * What becomes of a connection that sends a longer message. `close`, the default: it closes without a word, as users of
-   * the service report. `error`: FATAL 08P01 comes before that, as its guide says.
-   */
-  readonly oversizedMessage?: "close" | "error" | undefined
-  /**
-   * After how much time of the session clock without connections it is inactive, and must be woken up, in milliseconds. By
-   * default never; the service's times are not published.
-   */
-  readonly idleTime?: number | undefined
-  /** How long that takes. Default 5 seconds; on the service it depends on the size of the cluster. */
-  readonly wakeTime?: number | undefined
-  /**
-   * How long a job takes by the session clock, in milliseconds: one half it is `submitted`, the other `processing`. Default
-   * 200. On the service, 5 to 60 seconds were seen with small tables.
-   */
-  readonly jobDuration?: number | undefined
-  /**
-   * Whether a unique index stands against duplicates before its job is done. `ignored`, the default: it does not, and the job
-   * fails, which users of the service report. `enforced`: they fail with 23505, which a guide of AWS's says.
-   */
-  readonly buildingUniqueIndexes?: BuildingUniqueIndexes | undefined
-  /** The time that tokens are judged by; by default the real one. */
-  readonly clock?: Clock | undefined
-}
 
 /** A running local cluster. */
 export interface Cluster {
@@ -190,15 +114,9 @@ export interface Cluster {
   readonly stop: () => Promise<void>
 }
 
-const defaultRegion = "us-east-1"
 const hostaddr = "127.0.0.1"
 const database = "postgres"
 const clientTimeout = 30_000
-
-/** Not published. */
-const wakeTime = 5_000
-const lockProbe = 8
-const jobDuration = 200
 
 /**
  * Starts a cluster: PostgreSQL behind a gateway that checks TLS and tokens as Aurora DSQL does. Rejects with
@@ -212,7 +130,7 @@ export const startCluster = (options: ClusterOptions = {}): Promise<Cluster> =>
 
 const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
   requireLocalPackages(platformPackage(process.platform, process.arch))
-  checkIdentity(options)
+  const settings = withDefaults(options)
   const runAs = findRunAs()
   const installation = await prepareInstallation(runAs)
   const endings: Array<() => Promise<void>> = []
@@ -230,18 +148,17 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
     const owner = kept?.stored ?? randomIdentity()
     const { clusterId, region } = kept?.stored ?? {
       clusterId: options.clusterId ?? randomClusterId(),
-      region: options.region ?? defaultRegion
+      region: settings.region
     }
     const endpoint = `${clusterId}.dsql.${region}.on.aws`
     const [postgres, certificates, judge] = await Promise.all([
       starting,
       kept?.stored ?? makeCertificates(region),
-      options.rules !== "off" ? loadParser().then((parse) => new Judge(parse)) : undefined
+      settings.rules === "service" ? loadParser().then((parse) => new Judge(parse)) : undefined
     ])
     const { ca } = certificates
     const caFile = await writeAuthority(kept?.path ?? folder, ca)
 
-    const clock = options.clock ?? { now: Date.now }
     let tokenSkew = 0
     const iam = new Iam()
     const { accessKeyId, secretAccessKey } = owner
@@ -252,17 +169,17 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
     const network = new Gate()
     const databaseGate = new Gate()
     const coordinator =
-      options.conflicts === "postgres" ? undefined : new Coordinator(postgres.socketPath, internalUser, database)
+      settings.conflicts === "postgres" ? undefined : new Coordinator(postgres.socketPath, internalUser, database)
     const onCancel = async (key: Buffer): Promise<void> => {
-      if (options.cancel !== "postgres") return
+      if (settings.cancel !== "postgres") return
       coordinator?.expectCancel(key)
       await cancelBackend(postgres.socketPath, key)
     }
     endings.push(async () => coordinator?.close())
     const limits = limitsWith(options.limits)
     const faults = new Faults()
-    const waking = { idleTime: options.idleTime, wakeTime: options.wakeTime ?? wakeTime }
-    const admission = new Admission({ ...limits, ...waking }, sessionClock, faults)
+    const { idleTime, wakeTime } = settings
+    const admission = new Admission({ ...limits, idleTime, wakeTime }, sessionClock, faults)
     const faultContext: FaultContext = {
       faults,
       clock: sessionClock,
@@ -274,7 +191,7 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       user: internalUser,
       database,
       clock: sessionClock,
-      duration: options.jobDuration ?? jobDuration,
+      duration: settings.jobDuration,
       onSchemaChange: () => coordinator?.countSchemaChange()
     })
     endings.push(() => jobs.close())
@@ -286,22 +203,20 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       internalUser,
       socketPath: postgres.socketPath,
       loginTimeout: clientTimeout,
-      now: () => clock.now() + tokenSkew,
+      now: () => settings.clock.now() + tokenSkew,
       findPrincipal: (accessKeyId) => iam.find(accessKeyId),
       network,
       database: databaseGate,
       onCancel,
       onLogin: (info, client) => sessions.add({ ...info, since: new Date(sessionClock.now()) }, client),
-      messageLimit: { messageSize: limits.messageSize, oversizedMessage: options.oversizedMessage ?? "close" },
+      messageLimit: { messageSize: limits.messageSize, oversizedMessage: settings.oversizedMessage },
       admit: (client) => admission.decide(client),
       refusedSetting: (parameters) => (judge === undefined ? undefined : refusedSetting(parameters)),
       makeStages: () => [
         ...(judge === undefined ? [] : [new JudgeStage(judge)]),
         ownStatements(
           (statement) =>
-            iamCallOf(statement) ??
-            jobCallOf(statement, options.buildingUniqueIndexes ?? "ignored") ??
-            settingCallOf(statement),
+            iamCallOf(statement) ?? jobCallOf(statement, settings.buildingUniqueIndexes) ?? settingCallOf(statement),
           (_tag, job) => {
             if (job !== undefined && job !== "") jobs.register(job)
           }
@@ -311,10 +226,10 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
         new FaultConductor(faultContext, wire, (wire) =>
           coordinator === undefined
             ? undefined
-            : new ConflictConductor(processId, coordinator, options.schemaConflicts ?? "transactions", wire)
+            : new ConflictConductor(processId, coordinator, settings.schemaConflicts, wire)
         ),
       settings: [
-        ...(coordinator === undefined ? [] : [["lock_timeout", String(options.lockProbe ?? lockProbe)] as const]),
+        ...(coordinator === undefined ? [] : [["lock_timeout", String(settings.lockProbe)] as const]),
         ...(judge === undefined ? [] : [rulesSetting, [limitsSetting, JSON.stringify(limits)] as const])
       ]
     }
@@ -392,14 +307,3 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
 }
 
 const isPortInUse = (error: unknown): boolean => error instanceof LocalClusterError && error.reason === "PortInUse"
-
-/** Refuses what would make no endpoint. */
-const checkIdentity = ({ clusterId, region }: ClusterOptions): void => {
-  check("region", region, /^[a-z0-9-]{1,32}$/)
-  check("clusterId", clusterId, /^[a-z0-9]{26}$/)
-}
-
-const check = (name: string, value: string | undefined, pattern: RegExp): void => {
-  if (value === undefined || pattern.test(value)) return
-  throw new LocalClusterError("StartFailed", `${name} must match ${pattern.source}, but is ${JSON.stringify(value)}.`)
-}
