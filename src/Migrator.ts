@@ -160,6 +160,13 @@ export interface MigrationStatus {
   readonly done: number
   /** Statements that it has; `undefined` for an Effect, which does not say before it runs. */
   readonly of: number | undefined
+  /**
+   * Whether `run` notices that it was edited after it ran. `false` for an Effect that is applied: what it would run now can
+   * only be known by running it, and its source says too little, since it takes values from elsewhere and is compiled in many
+   * ways. (One that goes on where it stopped is checked while it does.) `false` as well for what `@effect/sql` has run, which
+   * keeps no journal, and for what is missing.
+   */
+  readonly checked: boolean
 }
 
 /**
@@ -172,8 +179,8 @@ export interface Status {
   readonly migrations: ReadonlyArray<MigrationStatus>
   /** Who is migrating now, if anybody is. */
   readonly holder: string | undefined
-  /** What `run` would fail with before it did anything. */
-  readonly problem: DsqlMigrationError | undefined
+  /** Why `run` would do nothing: it fails with the first. */
+  readonly problems: ReadonlyArray<DsqlMigrationError>
 }
 
 /**
@@ -242,20 +249,30 @@ export interface PlannedMigration {
 }
 
 /**
- * What `run` would do: every statement that is to be run, and which of them DSQL would refuse. Reads the database to see what
- * has run, and changes nothing. Needs the optional peer `libpg-query`; without it, a `DsqlConfigError` gives the line that
- * installs it. Fails with `DsqlMigrationError` where `run` would before it did anything.
+ * What is to be run, and everything that stands against it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Plan {
+  /** With all their statements, also those of files that cannot be run as they stand. */
+  readonly migrations: ReadonlyArray<PlannedMigration>
+  /** Why `run` would do nothing: it fails with the first. What only DSQL refuses is told with its statement. */
+  readonly problems: ReadonlyArray<DsqlMigrationError>
+}
+
+/**
+ * What `run` would do: every statement that is to be run, which of them DSQL would refuse and by which rule, and all that is
+ * wrong with the migrations. Reads the database to see what has run, and changes nothing. Needs the optional peer
+ * `libpg-query`; without it, a `DsqlConfigError` gives the line that installs it. Fails with `DsqlMigrationError` only when
+ * the migrations cannot be listed.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const plan = <R = never>(
   options: HistoryOptions<R>
-): Effect.Effect<
-  ReadonlyArray<PlannedMigration>,
-  DsqlMigrationError | DsqlError | DsqlConfigError,
-  SqlClient.SqlClient | R
-> =>
+): Effect.Effect<Plan, DsqlMigrationError | DsqlError | DsqlConfigError, SqlClient.SqlClient | R> =>
   Effect.gen(function* () {
     yield* outside
     const { known, migrations } = yield* running.survey(yield* SqlClient.SqlClient, tablesFor(options), options.loader)

@@ -535,52 +535,6 @@ layer(DsqlLocal.layerLive({}, { retry }), { excludeTestServices: true, timeout: 
     })
   )
 
-  it.effect("tell how far they are, and what would be run, with what the service would refuse", () =>
-    Effect.gen(function* () {
-      yield* fresh
-      const files = (third: string) => ({
-        "1_a.sql": "CREATE TABLE a (n int)",
-        "2_b.sql": `INSERT INTO a VALUES (1);\n${third};\nINSERT INTO a VALUES (3)`
-      })
-      const options = (third: string) => ({ loader: DsqlMigrator.fromSql(files(third)) })
-      const states = Effect.map(DsqlMigrator.status(options("SELECT 2")), ({ holder, migrations, problem }) => [
-        ...migrations.map(({ done, id, of, state }) => `${id} ${state} ${done}/${of}`),
-        holder,
-        problem?.reason
-      ])
-      assert.deepStrictEqual(yield* states, ["1 pending 0/1", "2 pending 0/3", undefined, undefined])
-      const refused = options("CREATE EXTENSION x;\nTRUNCATE a;\nSELEC 1; CREATE INDEX ASYNC i ON a (n)")
-      const planned = yield* DsqlMigrator.plan(refused)
-      assert.deepStrictEqual(
-        planned.map(({ file, statements }) => [
-          file,
-          statements?.map(({ line, position, refusal }) => [position, line, refusal?.rule, refusal?.sqlState])
-        ]),
-        [
-          ["1_a.sql", [[1, 1, undefined, undefined]]],
-          [
-            "2_b.sql",
-            [
-              [1, 1, undefined, undefined],
-              [2, 2, "unsupported-create-extension", "0A000"],
-              [3, 3, "unsupported-truncate", "0A000"],
-              [4, 4, undefined, "42601"],
-              [5, 4, undefined, undefined],
-              [6, 5, undefined, undefined]
-            ]
-          ]
-        ]
-      )
-      yield* failing(files("SELECT 1 / 0"))
-      assert.deepStrictEqual(yield* states, ["1 applied 1/1", "2 partial 1/3", undefined, undefined])
-      yield* migrate(files("SELECT 2"))
-      assert.deepStrictEqual(yield* states, ["1 applied 1/1", "2 applied 3/3", undefined, undefined])
-      assert.deepStrictEqual(yield* DsqlMigrator.plan(options("SELECT 2")), [])
-      const edited = yield* DsqlMigrator.status(options("SELECT 3"))
-      assert.strictEqual(edited.problem?.reason, "Edited")
-    })
-  )
-
   it.effect("go by options that can be right, and by themselves", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs"
+import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
 import { showProgress } from "../src/cli/migrateProgress.js"
@@ -80,11 +80,14 @@ describe("effect-dsql migrate", () => {
   }, 180_000)
 
   it("speaks JSON to programs", async () => {
-    const dir = write({ ...sqlFiles, "0003_bad.sql": "TRUNCATE owner" })
+    const dir = write({ ...sqlFiles, "0003_bad.sql": "TRUNCATE owner;\nROLLBACK" })
     const plan = await migrate("plan", "--dir", dir, "--json", "--table", "history")
     assert.strictEqual(plan.code, 2)
-    const { migrations, refused } = JSON.parse(plan.output)
-    assert.strictEqual(refused, 1)
+    const { migrations, problems, refused } = JSON.parse(plan.output)
+    assert.deepStrictEqual(
+      [refused, ...problems],
+      [1, `${dir}/0003_bad.sql:2: a migration is not rolled back, and DSQL has no savepoints; leave it out\nROLLBACK`]
+    )
     assert.deepStrictEqual(migrations[2].statements[0].refusal, {
       rule: "unsupported-truncate",
       sqlState: "0A000",
@@ -110,10 +113,23 @@ describe("effect-dsql migrate", () => {
   }, 180_000)
 
   it("says in one line what was wrong and where, and goes on when it is mended", async () => {
-    const dir = write({ ...sqlFiles, "0003_bad.sql": "SELECT 1;\nSELEC 2" })
+    const dir = write({ ...sqlFiles, "0003_bad.sql": "SELECT 1;\nSELEC 2", "0004_worse.sql": "TRUNCATE a;\nROLLBACK" })
     const plan = await migrate("plan", "--dir", dir)
     assert.strictEqual(plan.code, 2)
     assert.match(plan.output, / {2}2: SELEC 2\n {4}refused \[42601\]: syntax error at or near "SELEC"\n/)
+    assert.isTrue(
+      plan.output.endsWith(`4_worse  ${dir}/0004_worse.sql
+  1: TRUNCATE a
+    refused [0A000] by unsupported-truncate: unsupported statement: Truncate
+  2: ROLLBACK
+${dir}/0004_worse.sql:2: a migration is not rolled back, and DSQL has no savepoints; leave it out
+ROLLBACK
+Nothing would be run: 1 problem.
+2 statements would be refused.
+`),
+      plan.output
+    )
+    rmSync(join(dir, "0004_worse.sql"))
     const failed = await migrate("run", "--dir", dir)
     assert.strictEqual(failed.code, 1)
     assert.match(failed.errors, /0003_bad\.sql:2: this statement failed; .*syntax error at or near "SELEC"/)

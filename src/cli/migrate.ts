@@ -5,7 +5,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { MigrationEvent, PlannedMigration, Status } from "../Migrator.js"
+import type { DsqlMigrationError, MigrationEvent, Plan, Status } from "../Migrator.js"
 import { load } from "./load.js"
 import { showProgress } from "./migrateProgress.js"
 
@@ -82,52 +82,55 @@ const run = Command.make("run", options, ({ json, ...given }) =>
   Command.withDescription("Runs all migrations that have not run yet. Exit codes: 0 when all are applied, 1 when not.")
 )
 
-const planText = (migrations: ReadonlyArray<PlannedMigration>): string =>
-  migrations
-    .map(({ file, id, name, statements }) =>
-      [
-        `${id}_${name}${file === undefined ? "" : `  ${file}`}`,
-        ...(statements === undefined
-          ? ["  an Effect: its statements are known when it runs"]
-          : statements.flatMap(({ line, refusal, statement }) => [
-              `  ${line}: ${statement.replaceAll(/\s+/g, " ").slice(0, 100)}`,
-              ...(refusal === undefined
-                ? []
-                : [
-                    `    refused [${refusal.sqlState}]${refusal.rule === undefined ? "" : ` by ${refusal.rule}`}: ${refusal.message}`
-                  ])
-            ]))
-      ].join("\n")
-    )
-    .join("\n")
+const messagesOf = (problems: ReadonlyArray<DsqlMigrationError>) => problems.map(({ message }) => message)
+
+const planText = ({ migrations, problems }: Plan, refused: number): string => {
+  const shown = migrations.map(({ file, id, name, statements }) =>
+    [
+      `${id}_${name}${file === undefined ? "" : `  ${file}`}`,
+      ...(statements === undefined
+        ? ["  an Effect: its statements are known when it runs"]
+        : statements.flatMap(({ line, refusal, statement }) => [
+            `  ${line}: ${statement.replaceAll(/\s+/g, " ").slice(0, 100)}`,
+            ...(refusal === undefined
+              ? []
+              : [
+                  `    refused [${refusal.sqlState}]${refusal.rule === undefined ? "" : ` by ${refusal.rule}`}: ${refusal.message}`
+                ])
+          ]))
+    ].join("\n")
+  )
+  const summary = [
+    ...(problems.length === 0 ? [] : [`Nothing would be run: ${plural(problems.length, "problem")}.`]),
+    ...(refused === 0 ? [] : [`${plural(refused, "statement")} would be refused.`])
+  ]
+  if (summary.length === 0) {
+    summary.push(migrations.length === 0 ? "Nothing to do." : `${plural(migrations.length, "migration")} to apply.`)
+  }
+  return [...shown, ...messagesOf(problems), ...summary].join("\n")
+}
 
 const plan = Command.make("plan", options, ({ json, ...given }) =>
   withCluster(given, (migrator, history) =>
     Effect.gen(function* () {
-      const migrations = yield* migrator.plan(history)
+      const plan = yield* migrator.plan(history)
+      const { migrations, problems } = plan
       const refused = migrations
         .flatMap(({ statements = [] }) => statements)
-        .filter(({ refusal }) => refusal !== undefined)
-      if (json) yield* Console.log(JSON.stringify({ migrations, refused: refused.length }))
-      else if (migrations.length === 0) yield* Console.log("Nothing to do.")
-      else {
-        yield* Console.log(planText(migrations))
-        yield* Console.log(
-          refused.length === 0
-            ? `${plural(migrations.length, "migration")} to apply.`
-            : `${plural(refused.length, "statement")} would be refused.`
-        )
-      }
-      if (refused.length > 0) yield* exitWith(2)
+        .filter(({ refusal }) => refusal !== undefined).length
+      yield* Console.log(
+        json ? JSON.stringify({ migrations, problems: messagesOf(problems), refused }) : planText(plan, refused)
+      )
+      if (refused > 0 || problems.length > 0) yield* exitWith(2)
     })
   )
 ).pipe(
   Command.withDescription(
-    "Shows what would be run, and what of it the service would refuse. Changes nothing. Exit codes: 0, 1 when it cannot be told, 2 when something would be refused."
+    "Shows what would be run, and everything in it that could not be, by the service's rules or ours. Changes nothing. Exit codes: 0, 1 when it cannot be told, 2 when something could not be run."
   )
 )
 
-const statusText = ({ holder, migrations, problem }: Status): string =>
+const statusText = ({ holder, migrations, problems }: Status): string =>
   [
     ...migrations.map(({ appliedAt, done, id, name, of, state }) => {
       const when = state === "applied" || state === "missing" ? `  ${appliedAt?.toISOString()}` : ""
@@ -135,7 +138,7 @@ const statusText = ({ holder, migrations, problem }: Status): string =>
       return `${state.padEnd(7)}  ${id}_${name}${when}${far}`
     }),
     ...(holder === undefined ? [] : [`${holder} is migrating now.`]),
-    ...(problem === undefined ? [] : [problem.message])
+    ...messagesOf(problems)
   ].join("\n")
 
 const status = Command.make("status", options, ({ json, ...given }) =>
@@ -144,12 +147,12 @@ const status = Command.make("status", options, ({ json, ...given }) =>
       const status = yield* migrator.status(history)
       yield* Console.log(
         json
-          ? JSON.stringify({ ...status, problem: status.problem?.message })
+          ? JSON.stringify({ ...status, problems: messagesOf(status.problems) })
           : status.migrations.length === 0
             ? "No migrations."
             : statusText(status)
       )
-      if (status.problem !== undefined || status.migrations.some(({ state }) => state !== "applied")) yield* exitWith(3)
+      if (status.problems.length > 0 || status.migrations.some(({ state }) => state !== "applied")) yield* exitWith(3)
     })
   )
 ).pipe(

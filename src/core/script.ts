@@ -30,6 +30,7 @@ export interface Problem {
 }
 
 export interface Script {
+  /** All of it, also what cannot be run, so that everything that is wrong with it can be told at once. */
   readonly units: ReadonlyArray<Unit>
   readonly problems: ReadonlyArray<Problem>
 }
@@ -100,19 +101,26 @@ export const readScript = (source: string): Script => {
     if (first === undefined) return
     units.push({ kind, line: first.line, text: statements.map(({ text }) => text).join(";\n"), statements })
   }
+  const take = (one: ScriptStatement) => {
+    if (group === undefined) add("alone", [one])
+    else group.statements.push(one)
+  }
   const endGroup = (statements: ReadonlyArray<ScriptStatement>) => {
     const ddl = statements.find((statement) => roleOf(statement) === "ddl")
-    if (ddl === undefined) return add("write", statements)
-    if (statements.length === 1) return add("ddl", statements)
-    refuse(ddl, "DSQL runs DDL in a transaction of its own; take it out of BEGIN and COMMIT")
+    if (ddl !== undefined && statements.length > 1) {
+      refuse(ddl, "DSQL runs DDL in a transaction of its own; take it out of BEGIN and COMMIT")
+    }
+    add(ddl !== undefined && statements.length === 1 ? "ddl" : "write", statements)
   }
 
   for (const statement of splitStatements(source)) {
     if (statement.tokens.length === 0) continue
     const one = trimmed(source, statement)
     const role = roleOf(one)
-    if (typeof role === "object") refuse(one, role.refused)
-    else if (role === "begin") {
+    if (typeof role === "object") {
+      refuse(one, role.refused)
+      take(one)
+    } else if (role === "begin") {
       if (group === undefined) group = { begin: one, statements: [] }
       else refuse(one, `the BEGIN of line ${group.begin.line} has not been committed yet`)
     } else if (role === "commit") {
@@ -121,11 +129,15 @@ export const readScript = (source: string): Script => {
       group = undefined
     } else if (group !== undefined) {
       if (role === "alone") refuse(one, "it may not run in a transaction; take it out of BEGIN and COMMIT")
-      else group.statements.push(one)
-    } else if (role === "local")
+      take(one)
+    } else if (role === "local") {
       refuse(one, "SET LOCAL lasts as long as a transaction; put it between BEGIN and COMMIT")
-    else add(role, [one])
+      take(one)
+    } else add(role, [one])
   }
-  if (group !== undefined) refuse(group.begin, "COMMIT is missing behind it")
+  if (group !== undefined) {
+    refuse(group.begin, "COMMIT is missing behind it")
+    add("write", group.statements)
+  }
   return { units, problems }
 }

@@ -135,7 +135,7 @@ each("DsqlMigrator", DsqlMigrator, {
     >(),
   plan: () =>
     expectTypeOf(() => DsqlMigrator.plan({ loader })).returns.toEqualTypeOf<
-      Effect.Effect<ReadonlyArray<DsqlMigrator.PlannedMigration>, MigrationFailure, Vault | SqlClient>
+      Effect.Effect<DsqlMigrator.Plan, MigrationFailure, Vault | SqlClient>
     >(),
   repeatable: () =>
     expectTypeOf(DsqlMigrator.repeatable).toEqualTypeOf<

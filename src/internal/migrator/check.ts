@@ -1,14 +1,16 @@
-/** What is to be run, by what is loaded and what the database knows. Pure. */
-import * as Either from "effect/Either"
+/** What is to be run, by what is loaded and what the database knows, and why it may not be. Pure. */
+import * as Effect from "effect/Effect"
 import { DsqlMigrationError } from "./error.js"
 import { type Entry, type Known, type Migration, type Named, nameOf } from "./model.js"
 
 export interface Checked {
   /** Those that are not in the history yet, in their order. */
   readonly pending: ReadonlyArray<Migration>
+  /** Why nothing may be run. */
+  readonly problems: ReadonlyArray<DsqlMigrationError>
 }
 
-const fail = (
+const problem = (
   reason: DsqlMigrationError["reason"],
   detail: string,
   at: Partial<Omit<DsqlMigrationError, "reason" | "detail">> = {}
@@ -16,44 +18,55 @@ const fail = (
 
 const fileOf = (migration: Migration): string | undefined => (migration.kind === "sql" ? migration.file : undefined)
 
-const duplicateOf = (migrations: ReadonlyArray<Named>): DsqlMigrationError | undefined => {
+const duplicates = (migrations: ReadonlyArray<Named>): ReadonlyArray<DsqlMigrationError> => {
   const seen = new Map<number, Named>()
-  for (const migration of migrations) {
+  return migrations.flatMap((migration) => {
     const other = seen.get(migration.id)
-    if (other !== undefined) {
-      return fail(
-        "Duplicate",
-        `${nameOf(other)} has the same number; give one of the two another that is higher than those of all that ran`,
-        { migration: nameOf(migration) }
-      )
-    }
     seen.set(migration.id, migration)
-  }
-  return undefined
+    return other === undefined
+      ? []
+      : [
+          problem(
+            "Duplicate",
+            `${nameOf(other)} has the same number; give one of the two another that is higher than those of all that ran`,
+            { migration: nameOf(migration) }
+          )
+        ]
+  })
 }
 
-const missing = (migrations: ReadonlyArray<Migration>, known: Known): DsqlMigrationError | undefined => {
-  const byId = new Map(migrations.map((migration) => [migration.id, migration]))
-  for (const applied of known.applied) {
-    const there = byId.get(applied.id)
-    if (there?.name === applied.name) continue
-    const instead = there === undefined ? "" : ` (its number is that of ${nameOf(there)} now)`
-    return fail(
-      "Missing",
-      `it was applied to this database, but is not among the migrations${instead}; bring it back as it was`,
-      { migration: nameOf(applied) }
-    )
-  }
-  const lost = known.entries.find(({ migrationId }) => !byId.has(migrationId))
-  return lost === undefined
-    ? undefined
-    : fail("Missing", "a part of it has run in this database, but it is not among the migrations; bring it back", {
-        migration: String(lost.migrationId),
-        position: lost.position,
-        statement: lost.statement
+const missing = (migrations: ReadonlyArray<Migration>, known: Known): ReadonlyArray<DsqlMigrationError> => {
+  const namesOf = (id: number) => migrations.filter((migration) => migration.id === id).map(({ name }) => name)
+  const applied = known.applied.flatMap((applied) => {
+    const there = namesOf(applied.id)
+    if (there.includes(applied.name)) return []
+    const instead = there.map((name) => ` (its number is that of ${nameOf({ id: applied.id, name })} now)`)
+    return [
+      problem(
+        "Missing",
+        `it was applied to this database, but is not among the migrations${instead[0] ?? ""}; bring it back as it was`,
+        { migration: nameOf(applied) }
+      )
+    ]
+  })
+  const isApplied = new Set(known.applied.map(({ id }) => id))
+  const begun = known.entries.filter(
+    ({ migrationId }, index, entries) =>
+      !isApplied.has(migrationId) && entries.findIndex((entry) => entry.migrationId === migrationId) === index
+  )
+  const lost = begun
+    .filter(({ migrationId }) => namesOf(migrationId).length === 0)
+    .map(({ migrationId, position, statement }) =>
+      problem("Missing", "a part of it has run in this database, but it is not among the migrations; bring it back", {
+        migration: String(migrationId),
+        position,
+        statement
       })
+    )
+  return [...applied, ...lost]
 }
 
+/** The first place where a migration differs from what ran: behind it everything may be at another position. */
 const edited = (
   migration: Migration,
   entries: ReadonlyArray<Entry>,
@@ -65,14 +78,14 @@ const edited = (
   for (const entry of entries) {
     const step = migration.steps[entry.position - 1]
     if (step === undefined) {
-      return fail(
+      return problem(
         "Edited",
         "a statement was taken out of this migration after it ran; bring it back, and undo what it did in a new migration",
         { ...at, position: entry.position, statement: entry.statement }
       )
     }
     if (step.checksum !== entry.checksum) {
-      return fail(
+      return problem(
         "Edited",
         "this statement was changed after it ran; bring back the one below, and make the change in a new migration",
         { ...at, line: step.line, position: entry.position, statement: entry.statement }
@@ -82,7 +95,7 @@ const edited = (
   const added = isApplied ? migration.steps[entries.length] : undefined
   return added === undefined
     ? undefined
-    : fail("Edited", "a statement was added to this migration after it ran; put it into a new one", {
+    : problem("Edited", "a statement was added to this migration after it ran; put it into a new one", {
         ...at,
         line: added.line,
         position: added.position,
@@ -90,35 +103,34 @@ const edited = (
       })
 }
 
-/** Finds what is to be run, or why nothing may be. */
-export const check = (
-  migrations: ReadonlyArray<Migration>,
-  known: Known
-): Either.Either<Checked, DsqlMigrationError> => {
-  const wrong = duplicateOf(migrations) ?? missing(migrations, known)
-  if (wrong !== undefined) return Either.left(wrong)
+/** Finds what is to be run, and everything that stands against it. */
+export const check = (migrations: ReadonlyArray<Migration>, known: Known): Checked => {
   const applied = new Set(known.applied.map(({ id }) => id))
   const latest = Math.max(0, ...applied)
-  const pending: Array<Migration> = []
-  for (const migration of migrations) {
-    const isApplied = applied.has(migration.id)
+  const pending = migrations.filter(({ id }) => !applied.has(id))
+  const changed = migrations.flatMap((migration) => {
     const entries = known.entries.filter(({ migrationId }) => migrationId === migration.id)
-    const error = edited(migration, entries, isApplied)
-    if (error !== undefined) return Either.left(error)
-    if (isApplied) continue
-    if (migration.id < latest) {
-      return Either.left(
-        fail(
-          "OutOfOrder",
-          `it would have to run before migration ${latest}, which is applied; give it a higher number`,
-          {
-            migration: nameOf(migration),
-            file: fileOf(migration)
-          }
-        )
+    // What cannot be read says nothing of what ran.
+    const error = migration.problems.length > 0 ? undefined : edited(migration, entries, applied.has(migration.id))
+    if (error !== undefined) return [error]
+    if (applied.has(migration.id) || migration.id > latest) return []
+    return [
+      problem(
+        "OutOfOrder",
+        `it would have to run before migration ${latest}, which is applied; give it a higher number`,
+        { migration: nameOf(migration), file: fileOf(migration) }
       )
-    }
-    pending.push(migration)
-  }
-  return Either.right({ pending })
+    ]
+  })
+  const unreadable = migrations.flatMap(({ problems }) => problems)
+  return { pending, problems: [...unreadable, ...duplicates(migrations), ...missing(migrations, known), ...changed] }
+}
+
+/** What is to be run, or the first thing that stands against it. */
+export const runnable = (
+  migrations: ReadonlyArray<Migration>,
+  known: Known
+): Effect.Effect<ReadonlyArray<Migration>, DsqlMigrationError> => {
+  const { pending, problems } = check(migrations, known)
+  return problems[0] === undefined ? Effect.succeed(pending) : Effect.fail(problems[0])
 }

@@ -31,21 +31,8 @@ export const sqlFile = (
 
 const isSqlFile = (load: unknown): boolean => typeof load === "object" && load !== null && sqlFileKey in load
 
-const withText = (named: Named, { path, text }: SqlFile): Effect.Effect<Migration, DsqlMigrationError> => {
+const withText = (named: Named, { path, text }: SqlFile): Migration => {
   const { problems, units } = readScript(text)
-  const [problem] = problems
-  if (problem !== undefined) {
-    return Effect.fail(
-      new DsqlMigrationError({
-        reason: "Script",
-        migration: nameOf(named),
-        file: path,
-        line: problem.line,
-        statement: problem.text,
-        detail: problem.detail
-      })
-    )
-  }
   const steps = units.map((unit, index): Step & { readonly unit: Unit } => ({
     kind: unit.kind,
     position: index + 1,
@@ -54,41 +41,67 @@ const withText = (named: Named, { path, text }: SqlFile): Effect.Effect<Migratio
     checksum: checksumOf(unit.statements.map(({ tokens }) => tokens)),
     unit
   }))
-  return Effect.succeed({ ...named, kind: "sql", file: path, steps })
+  return {
+    ...named,
+    kind: "sql",
+    file: path,
+    steps,
+    problems: problems.map(
+      ({ detail, line, text }) =>
+        new DsqlMigrationError({
+          reason: "Script",
+          migration: nameOf(named),
+          file: path,
+          line,
+          statement: text,
+          detail
+        })
+    )
+  }
 }
 
 const notLoaded = (named: Named, detail: string, cause?: unknown) =>
   new DsqlMigrationError({ reason: "Loader", migration: nameOf(named), detail, cause })
 
+const unloadable = (named: Named, error: DsqlMigrationError): Migration => ({
+  ...named,
+  kind: "effect",
+  effect: Effect.fail(error),
+  problems: [error]
+})
+
 /** What `@effect/sql` takes: an Effect, or a module that has one as its default export. */
-const effectOf = (named: Named, loaded: unknown): Effect.Effect<Migration, DsqlMigrationError> => {
+const effectOf = (named: Named, loaded: unknown): Migration => {
   const exported = (value: unknown): unknown =>
     typeof value === "object" && value !== null && !Effect.isEffect(value) && "default" in value ? value.default : value
   const effect = exported(exported(loaded))
   return Effect.isEffect(effect)
-    ? Effect.succeed({
+    ? {
         ...named,
         kind: "effect",
-        effect: effect as Effect.Effect<unknown, unknown, SqlClient.SqlClient>
-      })
-    : Effect.fail(notLoaded(named, "its default export is no Effect; export one: `export default Effect.gen(…)`"))
+        effect: effect as Effect.Effect<unknown, unknown, SqlClient.SqlClient>,
+        problems: []
+      }
+    : unloadable(named, notLoaded(named, "its default export is no Effect; export one: `export default Effect.gen(…)`"))
 }
 
 /** Loads a migration. Modules that are not `needed` are left alone, since what ran years ago need not load any more. */
 const load = (
   [id, name, loading]: ResolvedMigration,
   isNeeded: boolean
-): Effect.Effect<Migration, DsqlMigrationError, SqlClient.SqlClient> => {
+): Effect.Effect<Migration, never, SqlClient.SqlClient> => {
   const named = { id, name }
-  if (!isNeeded && !isSqlFile(loading)) return Effect.succeed({ ...named, kind: "effect", effect: Effect.void })
+  if (!isNeeded && !isSqlFile(loading)) {
+    return Effect.succeed({ ...named, kind: "effect", effect: Effect.void, problems: [] })
+  }
   return (loading as Effect.Effect<unknown, unknown, SqlClient.SqlClient>).pipe(
+    Effect.map((loaded) => (loaded instanceof SqlFile ? withText(named, loaded) : effectOf(named, loaded))),
     Effect.catchAllCause((cause) => {
+      if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
       const failure = Cause.squash(cause)
-      return Effect.fail(
-        failure instanceof DsqlMigrationError ? failure : notLoaded(named, "it could not be loaded", failure)
-      )
-    }),
-    Effect.flatMap((loaded) => (loaded instanceof SqlFile ? withText(named, loaded) : effectOf(named, loaded)))
+      const isOurs = failure instanceof DsqlMigrationError
+      return Effect.succeed(unloadable(named, isOurs ? failure : notLoaded(named, "it could not be loaded", failure)))
+    })
   )
 }
 
@@ -107,7 +120,7 @@ export const resolve = <R>(loader: Loader<R>): Effect.Effect<ReadonlyArray<Resol
 export const loadAll = (
   resolved: ReadonlyArray<ResolvedMigration>,
   isApplied: (id: number) => boolean
-): Effect.Effect<ReadonlyArray<Migration>, DsqlMigrationError, SqlClient.SqlClient> =>
+): Effect.Effect<ReadonlyArray<Migration>, never, SqlClient.SqlClient> =>
   Effect.forEach(resolved, (migration) => load(migration, !isApplied(migration[0])))
 
 /** Files as `@effect/sql` names them, and `.sql`; others are no migrations. */

@@ -2,6 +2,7 @@
 import type * as Effect from "effect/Effect"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type { Unit } from "../../core/script.js"
+import type { DsqlMigrationError } from "./error.js"
 
 /** A file of SQL. */
 export class SqlFile {
@@ -26,9 +27,8 @@ export interface Named {
   readonly name: string
 }
 
-/** What of a migration is to be run. */
-export type Migration = Named &
-  (
+/** What of a migration is to be run, and why it cannot be as it stands. */
+export type Migration = Named & { readonly problems: ReadonlyArray<DsqlMigrationError> } & (
     | { readonly kind: "sql"; readonly file: string; readonly steps: ReadonlyArray<Step & { readonly unit: Unit }> }
     | { readonly kind: "effect"; readonly effect: Effect.Effect<unknown, unknown, SqlClient.SqlClient> }
   )

@@ -13,7 +13,7 @@ import type { Job, WaitOptions } from "../../Jobs.js"
 import { outside } from "../alone.js"
 import { deriveOf } from "../derived.js"
 import type { Result } from "../request.js"
-import { check } from "./check.js"
+import { runnable } from "./check.js"
 import { migratingClient } from "./effectClient.js"
 import { DsqlMigrationError } from "./error.js"
 import { loadJudge } from "./judge.js"
@@ -218,14 +218,14 @@ export const run = <R>(
     let waited = false
     for (;;) {
       const { known, migrations } = yield* survey(sql, tables, loader)
-      const { pending } = yield* check(migrations, known)
+      const pending = yield* runnable(migrations, known)
       if (pending.length === 0) return []
       yield* ensure(sql, tables)
       const outcome = yield* withLease(sql, tables, leaseOptions, (lease) =>
         Effect.gen(function* () {
           // Others may have run some of it until the lease was had.
           const now = yield* read(sql, tables)
-          const { pending } = yield* check(migrations, now)
+          const pending = yield* runnable(migrations, now)
           yield* Effect.forEach(pending, (migration) => runMigration(sql, lease, now, migration, settings), {
             discard: true
           })
