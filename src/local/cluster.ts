@@ -223,10 +223,10 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
         )
       ],
       makeConductor: (processId, wire) =>
-        new FaultConductor(faultContext, wire, (wire) =>
+        new FaultConductor(faultContext, wire, (wire, book) =>
           coordinator === undefined
             ? undefined
-            : new ConflictConductor(processId, coordinator, settings.schemaConflicts, wire)
+            : new ConflictConductor(processId, book, coordinator, settings.schemaConflicts, wire)
         ),
       settings: [
         ...(coordinator === undefined ? [] : [["lock_timeout", String(settings.lockProbe)] as const]),

@@ -16,6 +16,7 @@
  */
 import { type Batch, type Conductor, isMixed, isQuestion, isWhole, type Wire } from "../batches.js"
 import type { Message } from "../framing.js"
+import type { Book } from "../statements/book.js"
 import { readParse } from "../statements/messages.js"
 import type { Coordinator, Participant } from "./coordinator.js"
 import { CopyPhase } from "./copyPhase.js"
@@ -51,7 +52,7 @@ export class ConflictConductor implements Conductor, Participant {
   /** Whether an aborted block has been made to hold nothing. */
   #isEmptied = false
 
-  constructor(processId: number, coordinator: Coordinator, schemaConflicts: SchemaConflicts, wire: Wire) {
+  constructor(processId: number, book: Book, coordinator: Coordinator, schemaConflicts: SchemaConflicts, wire: Wire) {
     this.processId = processId
     this.#coordinator = coordinator
     this.#wire = wire
@@ -59,7 +60,7 @@ export class ConflictConductor implements Conductor, Participant {
     this.#dialogue = new Dialogue(wire, () => this.#copy.begin())
     const parts = { dialogue: this.#dialogue, coordinator, participant: this }
     this.#guard = new Guard(parts)
-    this.#standing = new Standing(this.#dialogue, this.#guard, coordinator, schemaConflicts)
+    this.#standing = new Standing(book, this.#dialogue, this.#guard, coordinator, schemaConflicts)
     this.#runner = new BatchRunner(parts, this.#standing, this.#guard, this.#copy)
     coordinator.join(this)
   }

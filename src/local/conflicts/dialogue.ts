@@ -15,9 +15,16 @@ interface Request {
   readonly refused: Conflict
   /** Whether nobody but us has asked. */
   readonly isOwn: boolean
+  readonly expectation: Expectation
+}
+
+/** Who learns of an answer. Most batches only read, and nobody waits for them: callbacks cost less than promises. */
+export interface Expectation {
+  /** There is an error; its ReadyForQuery is still to come. */
   readonly onError: () => void
-  readonly resolve: (answers: ReadonlyArray<Message>) => void
-  readonly reject: (error: SessionEnded) => void
+  /** With the answers as `Request` keeps them. */
+  readonly onAnswered: (answers: ReadonlyArray<Message>) => void
+  readonly onEnded: () => void
 }
 
 /** There are others with the same code, as a COPY that its client gives up. */
@@ -106,20 +113,19 @@ export class Dialogue {
   }
 
   /** Expects one more ReadyForQuery, the answers up to which go on to the client as they come; gives errors and it. */
-  expect(refused: Conflict, onError = (): void => {}): Promise<ReadonlyArray<Message>> {
-    return this.#expect({ keepsBack: false, isOwn: false, refused, onError })
+  expect(refused: Conflict, expectation: Expectation): void {
+    if (this.#hasEnded) expectation.onEnded()
+    else this.#requests.push({ answers: [], keepsBack: false, refused, isOwn: false, expectation })
   }
 
   /** Sends what is answered by one ReadyForQuery, and gives the answers with it. */
   ask(...messages: ReadonlyArray<Buffer>): Promise<ReadonlyArray<Message>> {
-    this.send(...messages)
-    return this.#expect({ keepsBack: true, isOwn: false, refused: "data", onError: () => {} })
+    return this.#ask(messages, false)
   }
 
   /** As `ask`, for what the client is not to hear of, whatever happens. */
   askPrivately(...messages: ReadonlyArray<Buffer>): Promise<ReadonlyArray<Message>> {
-    this.send(...messages)
-    return this.#expect({ keepsBack: true, isOwn: true, refused: "data", onError: () => {} })
+    return this.#ask(messages, true)
   }
 
   /** As `askPrivately`, for what cannot fail: rejects if it does. */
@@ -159,13 +165,13 @@ export class Dialogue {
     if (type === "Z") {
       this.#requests.shift()
       this.#status = statusOf(message.raw)
-      request.resolve([...request.answers, message])
-      if (request.keepsBack) return false
-      this.#lastReady = message
-      return !this.isQuiet
+      request.answers.push(message)
+      if (!request.keepsBack) this.#lastReady = message
+      request.expectation.onAnswered(request.answers)
+      return !request.keepsBack && !this.isQuiet
     }
     if (request.keepsBack || type === "E") request.answers.push(message)
-    if (type === "E") request.onError()
+    if (type === "E") request.expectation.onError()
     if (request.keepsBack) return false
     if (type !== "E") return true
     this.#lastError = this.#shown(message, request.refused)
@@ -176,7 +182,7 @@ export class Dialogue {
 
   end(): void {
     this.#hasEnded = true
-    for (const { reject } of this.#requests.splice(0)) reject(new SessionEnded())
+    for (const { expectation } of this.#requests.splice(0)) expectation.onEnded()
   }
 
   #shown(error: Message, refused: Conflict): Message {
@@ -191,10 +197,11 @@ export class Dialogue {
     return answer.type === "E" && this.cancelledFor === undefined && isCancelled(answer)
   }
 
-  #expect(kind: Pick<Request, "keepsBack" | "isOwn" | "refused" | "onError">): Promise<ReadonlyArray<Message>> {
+  #ask(messages: ReadonlyArray<Buffer>, isOwn: boolean): Promise<ReadonlyArray<Message>> {
+    this.send(...messages)
     const answered = new Promise<ReadonlyArray<Message>>((resolve, reject) => {
-      if (this.#hasEnded) reject(new SessionEnded())
-      else this.#requests.push({ ...kind, answers: [], resolve, reject })
+      const expectation = { onError: () => {}, onAnswered: resolve, onEnded: () => reject(new SessionEnded()) }
+      this.#requests.push({ answers: [], keepsBack: true, refused: "data", isOwn, expectation })
     })
     // Not everyone who asks waits.
     answered.catch(() => {})

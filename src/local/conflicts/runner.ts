@@ -59,9 +59,9 @@ export class BatchRunner {
 
   /** Sends a batch as it is, and its answers as they come. */
   async #pass(batch: Batch, acts: ReadonlyArray<Act>): Promise<void> {
-    const { answered } = this.#standing.expect(batch, acts)
+    const unit = this.#standing.expect(batch, acts)
     this.#parts.dialogue.send(...bytesOf(batch))
-    if (isWhole(batch)) await answered
+    if (isWhole(batch)) await unit.answered()
   }
 
   async #runInBlock(batch: Batch, acts: ReadonlyArray<Act>, kinds: Kinds): Promise<void> {
@@ -117,10 +117,10 @@ export class BatchRunner {
 
   /** As `#pass`, for what may be blocked, or takes data from the client. */
   async #passWatched(batch: Batch, acts: ReadonlyArray<Act>, kinds: Kinds): Promise<void> {
-    const { answered } = this.#standing.expect(batch, acts)
+    const unit = this.#standing.expect(batch, acts)
     this.#parts.dialogue.send(...bytesOf(batch))
     if (kinds.includes("copyIn")) this.#copy.expect(batch)
-    await watched(this.#parts, false, () => answered)
+    await watched(this.#parts, false, () => unit.answered())
     this.#copy.end()
   }
 
@@ -132,17 +132,18 @@ export class BatchRunner {
     const { doom } = this.#guard.block ?? {}
     if (isFirst && doom !== undefined && isGuarded(kinds)) return this.#refuse(batch, acts, doom)
     if (isFirst && this.#onlyPrepares(batch, acts)) return this.#prepare(batch)
+    const endsSurely = this.#standing.endsSurely(batch)
     const unit = this.#standing.expect(batch, acts)
     dialogue.send(...bytesOf(batch))
     if (kinds.includes("copyIn")) {
       this.#copy.expect(batch)
-      unit.answered.then(
+      unit.answered().then(
         () => this.#copy.end(),
         () => {}
       )
     }
     if (!isWhole(batch)) return
-    await watched(this.#parts, false, () => unit.answeredOrFailed)
+    await watched(this.#parts, false, () => (endsSurely ? unit.answered() : unit.answeredOrFailed()))
     if (dialogue.status === "T" && isGuarded(unit.acts.map((act) => this.#standing.kindOf(act) ?? "unknown"))) {
       await this.#guard.noteForGood(unit.acts, false)
     }

@@ -1,12 +1,12 @@
 import type { StatementKind } from "../../core/statementKind.js"
 import { type Batch, isMixed, isWhole } from "../batches.js"
-import type { Message } from "../framing.js"
-import { type Act, Book } from "../statements/book.js"
+import type { Act, Book } from "../statements/book.js"
 import type { Coordinator } from "./coordinator.js"
 import type { Dialogue } from "./dialogue.js"
 import { mayWrite } from "./facts.js"
 import { errorIn } from "./failures.js"
 import type { Guard } from "./guard.js"
+import { PendingUnit } from "./pending.js"
 
 /** Who learns of a change of the schema by another session; see `ClusterOptions`. */
 export type SchemaConflicts = "transactions" | "sessions" | "off"
@@ -18,22 +18,6 @@ const blindKinds: ReadonlySet<StatementKind> = new Set(["empty", "begin", "sessi
 /** What a change of the schema does not disturb. */
 const undisturbedKinds: ReadonlySet<StatementKind> = new Set(["empty", "begin", "rollback"])
 
-/** Batches that one Sync ends, and what they run. */
-export interface Unit {
-  readonly batches: ReadonlyArray<Batch>
-  readonly acts: ReadonlyArray<Act>
-  readonly answered: Promise<void>
-  /** Resolves also when only an error has come so far. */
-  readonly answeredOrFailed: Promise<void>
-}
-
-interface OpenUnit {
-  readonly batches: Array<Batch>
-  readonly acts: Array<Act>
-  readonly answer: Promise<ReadonlyArray<Message>>
-  readonly failed: Promise<void>
-}
-
 /** Where a session stands: in which transaction, since when, and with what under way. */
 export class Standing {
   readonly book: Book
@@ -41,8 +25,8 @@ export class Standing {
   readonly #guard: Guard
   readonly #coordinator: Coordinator
   readonly #schemaConflicts: SchemaConflicts
-  #open: OpenUnit | undefined
-  #lastAnswer: Promise<void> = Promise.resolve()
+  #open: PendingUnit | undefined
+  #last: PendingUnit | undefined
   #since: number | undefined
   /** Whether PostgreSQL has fixed what the transaction sees. */
   #hasSnapshot = false
@@ -50,8 +34,14 @@ export class Standing {
   /** Whether the transaction was ended by somebody else's change of the schema. */
   #isLost = false
 
-  constructor(dialogue: Dialogue, guard: Guard, coordinator: Coordinator, schemaConflicts: SchemaConflicts) {
-    this.book = new Book(coordinator.texts)
+  constructor(
+    book: Book,
+    dialogue: Dialogue,
+    guard: Guard,
+    coordinator: Coordinator,
+    schemaConflicts: SchemaConflicts
+  ) {
+    this.book = book
     this.#dialogue = dialogue
     this.#guard = guard
     this.#coordinator = coordinator
@@ -78,42 +68,35 @@ export class Standing {
   }
 
   /** Expects the answers to a batch that is sent as it is. */
-  expect(batch: Batch, acts: ReadonlyArray<Act>): Unit {
-    const isFirst = this.#open === undefined
-    const open = (this.#open ??= this.#begin(acts))
-    open.batches.push(batch)
-    open.acts.push(...acts)
-    const answered = this.#settleUnit(open)
-    // Not everyone who expects waits.
-    answered.catch(() => {})
-    const endsSurely = batch.end === "Sync" || (isFirst && !isMixed(batch))
-    if (isWhole(batch) && endsSurely) {
-      this.#open = undefined
-      this.#lastAnswer = answered
-    }
-    const answeredOrFailed = Promise.race([answered, ...(endsSurely ? [] : [open.failed])])
-    answeredOrFailed.catch(() => {})
-    return { batches: open.batches, acts: open.acts, answered, answeredOrFailed }
+  expect(batch: Batch, acts: ReadonlyArray<Act>): PendingUnit {
+    const endsSurely = this.endsSurely(batch)
+    const unit = (this.#open ??= this.#begin(acts))
+    unit.batches.push(batch)
+    unit.acts.push(...acts)
+    this.#last = unit
+    if (isWhole(batch) && endsSurely) this.#open = undefined
+    return unit
   }
 
-  #begin(acts: ReadonlyArray<Act>): OpenUnit {
+  /** Whether PostgreSQL answers the end of a batch with ReadyForQuery, whatever has failed before. */
+  endsSurely(batch: Batch): boolean {
+    return batch.end === "Sync" || (this.#open === undefined && !isMixed(batch))
+  }
+
+  #begin(acts: ReadonlyArray<Act>): PendingUnit {
     const isReading = acts.every(({ statement }) => statement?.kind === "read")
-    let onError = (): void => {}
-    const failed = new Promise<void>((resolve) => (onError = resolve))
-    const answer = this.#dialogue.expect(isReading ? "schema" : "data", onError)
-    return { batches: [], acts: [], answer, failed }
-  }
-
-  async #settleUnit(unit: OpenUnit): Promise<void> {
-    const answers = await unit.answer
-    // The Sync that ends a COPY comes with its data.
-    if (this.#open === unit) this.#open = undefined
-    this.#settle(unit.batches, errorIn(answers) === undefined, 0)
+    const unit = new PendingUnit((unit, answers) => {
+      // The Sync that ends a COPY comes with its data.
+      if (this.#open === unit) this.#open = undefined
+      this.#settle(unit.batches, errorIn(answers) === undefined, 0)
+    })
+    this.#dialogue.expect(isReading ? "schema" : "data", unit)
+    return unit
   }
 
   /** Resolves when all is answered but for what wants a Sync. */
   async settled(): Promise<void> {
-    if (this.#open === undefined && !this.#dialogue.isSettled) await this.#lastAnswer
+    if (this.#open === undefined && !this.#dialogue.isSettled) await this.#last?.answered()
   }
 
   /** A batch has been answered whose answers were kept back. */

@@ -37,15 +37,14 @@ export class FaultConductor implements Conductor {
   #mustRollBack = false
   #wakeUp = (): void => {}
 
-  constructor(context: FaultContext, wire: Wire, makeInner: (wire: Wire) => Conductor | undefined) {
+  constructor(context: FaultContext, wire: Wire, makeInner: (wire: Wire, book: Book) => Conductor | undefined) {
     this.#context = context
     this.#wire = wire
     this.#book = new Book(context.texts)
     this.#ledger = new Ledger(context.clock, () => this.#wakeUp())
-    this.#inner = makeInner({
-      ...wire,
-      answer: (answers) => wire.answer(answers.flatMap((answer) => this.#ledger.onAnswer(answer) ?? []))
-    })
+    const answer: Wire["answer"] = (answers) =>
+      wire.answer(answers.flatMap((answer) => this.#ledger.onAnswer(answer) ?? []))
+    this.#inner = makeInner({ ...wire, answer }, this.#book)
   }
 
   get backlog(): number {
@@ -73,18 +72,11 @@ export class FaultConductor implements Conductor {
   }
 
   onBatch(batch: Batch): ReadonlyArray<Buffer> {
-    const acts = this.#actsOf(batch)
+    const acts = this.#book.follow(batch)
     if (!this.#isWorking && !this.#mustWait(batch) && !this.#mayStrike(acts)) return this.#forward(batch, acts)
     this.#queue.push(batch)
     void this.#work()
     return []
-  }
-
-  #actsOf(batch: Batch): ReadonlyArray<Act> {
-    const acts = this.#book.follow(batch)
-    // What cannot be prepared cannot be run either.
-    this.#book.settle(batch, true)
-    return acts
   }
 
   /** Whether something has gone wrong that must be brought to its end before. */
@@ -121,7 +113,7 @@ export class FaultConductor implements Conductor {
 
   async #next(): Promise<void> {
     const batch = this.#queue[0]!
-    const acts = this.#actsOf(batch)
+    const acts = this.#book.follow(batch)
     // Whether a statement is in a transaction shows when all before it is answered.
     const mustKnow = this.#mayStrike(acts) && !this.#ledger.isSettled
     if (mustKnow || this.#mustWait(batch)) return this.#change()
@@ -140,7 +132,7 @@ export class FaultConductor implements Conductor {
     let { status } = this.#ledger
     let isTooOld = this.#ledger.age > transactionAge
     for (const act of acts) {
-      const kind = act.statement?.kind ?? "unknown"
+      const kind = act.likely?.kind ?? "unknown"
       if (isTooOld && kind !== "rollback" && kind !== "empty") {
         this.#fail(batch, acts, this.#tooOld(act))
         return true
@@ -204,7 +196,7 @@ export class FaultConductor implements Conductor {
   /** Ends a transaction whose COMMIT has failed. Its ReadyForQuery takes the place of the one that the client has not got. */
   async #rollBack(): Promise<void> {
     let isDone = false
-    this.#send(rollBack, this.#actsOf(rollBack), {
+    this.#send(rollBack, this.#book.follow(rollBack), {
       types: serverMessageTypes,
       onAnswer: () => undefined,
       onReady: (ready) => {

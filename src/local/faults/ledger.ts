@@ -79,7 +79,7 @@ export class Ledger {
     }
     unit.isWhole = isWhole(batch)
     unit.endsWithSync = batch.end === "Sync"
-    unit.endsTransaction ||= acts.some(({ statement }) => endings.has(statement?.kind ?? "unknown"))
+    unit.endsTransaction ||= acts.some(({ likely }) => endings.has(likely?.kind ?? "unknown"))
     unit.watch ??= watch
   }
 

@@ -46,18 +46,18 @@ const executeNothing: Message = { type: "E", raw: message("E", Buffer.from(`${no
 const callNothing = (before: string): Message => ({ type: "Q", raw: query(`${before}SELECT ${nothing}()`) })
 
 /** A batch that fails where the act was. What stands in front of it is done, what stands behind it is not. */
-export const failingAt = ({ end, messages }: Batch, { index, statement }: Act): Batch => {
+export const failingAt = ({ end, messages }: Batch, { index, likely }: Act): Batch => {
   const struck = messages[index]!
   const before = messages.slice(0, index)
   if (struck.type === "E") return { end, messages: [...before, executeNothing, ...messages.slice(index + 1)] }
   const sql = struck.type === "Q" ? (readQuery(struck.raw) ?? "") : ""
-  return { end: "Query", messages: [...before, callNothing(sql.slice(0, statement?.source.start ?? 0))] }
+  return { end: "Query", messages: [...before, callNothing(sql.slice(0, likely?.source.start ?? 0))] }
 }
 
 /** Whether PostgreSQL failed where it was to fail. In a block that was aborted before it has other words for that. */
 export const hasStruck = (answer: Message, { act }: Strike): boolean => {
   const fields = errorFields(answer.raw.subarray(5))
-  if (act.statement?.kind === "rollback" && fields.get("C") === "25P02") return true
+  if (act.likely?.kind === "rollback" && fields.get("C") === "25P02") return true
   return fields.get("M")?.includes(nothing) === true
 }
 

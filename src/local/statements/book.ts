@@ -17,6 +17,8 @@ import type { KnownStatement, Texts } from "./texts.js"
 export interface Act {
   /** `undefined` if it is not known for sure. */
   readonly statement: KnownStatement | undefined
+  /** The same if PostgreSQL takes everything that the client has it prepare. */
+  readonly likely: KnownStatement | undefined
   /** How to run it again; `undefined` if it cannot be run in one go. */
   readonly call: Call | undefined
   /** Which of the batch's messages runs it. */
@@ -42,6 +44,7 @@ export class Book {
   readonly #texts: Texts
   readonly #statements = new Map<string, Prepared>()
   readonly #portals = new Map<string, Portal>()
+  #followed: { readonly batch: Batch; readonly acts: ReadonlyArray<Act> } | undefined
 
   constructor(texts: Texts) {
     this.#texts = texts
@@ -52,11 +55,14 @@ export class Book {
     return this.#portals.size > 0
   }
 
-  /** Takes note of a batch, and gives what it runs. To follow one twice does no harm. */
+  /** Takes note of a batch, and gives what it runs. To follow one twice does no harm: more than one asks about each. */
   follow(batch: Batch): ReadonlyArray<Act> {
-    const acts = this.#read(batch)
-    for (const { statement } of acts) if (statement?.kind === "session") this.#onSessionStatement(statement)
-    return acts
+    if (this.#followed?.batch !== batch) {
+      const acts = this.#read(batch)
+      for (const { statement } of acts) if (statement?.kind === "session") this.#onSessionStatement(statement)
+      this.#followed = { batch, acts }
+    }
+    return this.#followed.acts
   }
 
   #read(batch: Batch): ReadonlyArray<Act> {
@@ -76,7 +82,7 @@ export class Book {
         case "E":
           return [this.#onExecute(raw, index, batch)]
         case "F":
-          return [{ statement: undefined, call: undefined, index }]
+          return [unknown(index)]
         default:
           return []
       }
@@ -85,6 +91,7 @@ export class Book {
 
   /** PostgreSQL has run a batch to its end, or has not, but has taken so many of the statements that it prepares. */
   settle(batch: Batch, succeeded: boolean, taken = 0): void {
+    this.#followed = undefined
     let parsed = 0
     for (const { raw, type } of batch.messages) {
       const name = type === "P" ? readParse(raw)?.name : type === "C" ? readName(raw)?.name : undefined
@@ -109,12 +116,13 @@ export class Book {
 
   #onQuery(raw: Buffer, index: number): ReadonlyArray<Act> {
     const sql = readQuery(raw)
-    if (sql === undefined) return [{ statement: undefined, call: undefined, index }]
+    if (sql === undefined) return [unknown(index)]
     // Every simple query takes the place of the unnamed statement and portal.
     this.#statements.delete("")
     this.#portals.delete("")
     return this.#texts.read(sql).map((statement) => ({
       statement,
+      likely: statement,
       call: { sql: statement.source.text, types: noTypes, values: noValues },
       index
     }))
@@ -143,23 +151,26 @@ export class Book {
   }
 
   #onExecute(raw: Buffer, index: number, batch: Batch): Act {
-    const unknown: Act = { statement: undefined, call: undefined, index }
     const execute = readExecute(raw)
     const portal = execute === undefined ? undefined : this.#portals.get(execute.portal)
-    if (execute === undefined || portal?.statement === undefined) return unknown
+    if (execute === undefined || portal?.statement === undefined) return unknown(index)
     const { isCertain, message, batch: origin } = portal.statement
-    if (!isCertain && origin !== batch) return unknown
     const statements = this.#texts.read(message.sql)
-    if (statements.length > 1) return unknown
+    if (statements.length > 1) return unknown(index)
+    const likely = statements[0] ?? empty
+    if (!isCertain && origin !== batch) return { ...unknown(index), likely }
     const isWhole = execute.limit <= 0 && portal.batch === batch
     if (execute.limit <= 0) this.#portals.delete(execute.portal)
     return {
-      statement: statements[0] ?? empty,
+      statement: likely,
+      likely,
       call: isWhole ? { sql: message.sql, types: message.types, values: portal.values } : undefined,
       index
     }
   }
 }
+
+const unknown = (index: number): Act => ({ statement: undefined, likely: undefined, call: undefined, index })
 
 const empty: KnownStatement = {
   kind: "empty",
