@@ -1,6 +1,11 @@
-/** A cluster whose PostgreSQL also speaks TLS itself, so that the way through the gateway can be held against it. */
+/**
+ * A cluster whose PostgreSQL also speaks TLS itself, so that the way through the gateway can be held against it; and beside
+ * the gateway a relay that does nothing but TLS, which is the least that a program of Node in between can cost.
+ */
 import { chownSync, statSync, writeFileSync } from "node:fs"
+import { type AddressInfo, connect, createServer } from "node:net"
 import { dirname, join } from "node:path"
+import { createServer as createTlsServer } from "node:tls"
 import { makeCertificates } from "../../src/local/certificates.js"
 import { startCluster } from "../../src/local/cluster.js"
 import { withInternalSession } from "../../src/local/internalSession.js"
@@ -32,6 +37,28 @@ await withInternalSession(join(folder, ".s.PGSQL.5432"), internalUser, "postgres
 })
 await cluster.stopServer()
 await cluster.startServer()
+
+const tls = createTlsServer({ cert: certificate, key }, (client) => {
+  const backend = connect(join(folder, ".s.PGSQL.5432"))
+  client.on("data", (bytes) => backend.write(bytes)).once("close", () => backend.destroy())
+  backend.on("data", (bytes) => client.write(bytes)).once("close", () => client.destroy())
+})
+const bare = createServer({ noDelay: true }, (socket) => {
+  socket.once("readable", () => {
+    // It is asked for TLS, which is all that a client asks for here.
+    socket.read(8)
+    socket.write("S")
+    tls.emit("connection", socket)
+  })
+})
+await new Promise<void>((resolve) => bare.listen(0, address, resolve))
+const barePort = (bare.address() as AddressInfo).port
+
 const { accessKeyId, ca, endpoint, hostaddr, port, region, secretAccessKey } = cluster
-console.log(JSON.stringify({ accessKeyId, address, ca, endpoint, hostaddr, port, region, secretAccessKey }))
-process.stdin.on("end", () => void cluster.stop()).resume()
+console.log(JSON.stringify({ accessKeyId, address, barePort, ca, endpoint, hostaddr, port, region, secretAccessKey }))
+process.stdin
+  .on("end", () => {
+    bare.close()
+    void cluster.stop()
+  })
+  .resume()
