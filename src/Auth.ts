@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import { loginAction } from "./core/roles.js"
 import { renewAt, usableUntil } from "./core/tokenLifetime.js"
 import { DsqlConfig } from "./Config.js"
 import { type DsqlConfigError, type DsqlCredentialsError, DsqlTokenError } from "./Errors.js"
@@ -269,7 +270,7 @@ const makeToken = (sign: Sign) =>
       const value = yield* sign({
         host: config.host,
         region: config.region,
-        action: config.user === "admin" ? "DbConnectAdmin" : "DbConnect",
+        action: loginAction(config.user),
         duration: Duration.toSeconds(config.tokenDuration),
         credentials: signer
       })

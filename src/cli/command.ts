@@ -12,13 +12,14 @@ import { version } from "../internal/version.js"
 import { bashCompletions, wantsBashCompletions } from "./completions.js"
 import { local } from "./local.js"
 import { migrate } from "./migrate.js"
+import { roles } from "./roles.js"
 import { token } from "./token.js"
 
 const name = "effect-dsql"
 
 const command = Command.make(name).pipe(
   Command.withDescription("Aurora DSQL from the command line."),
-  Command.withSubcommands([local, migrate, token])
+  Command.withSubcommands([local, migrate, roles, token])
 )
 
 const main = Command.run(command, {
