@@ -88,8 +88,8 @@ export interface Stage {
   readonly onAnswer: (answer: Message) => Buffer | undefined
 }
 
-/** Makes the stages of one session. */
-export type MakeStages = () => ReadonlyArray<Stage>
+/** Makes the stages of one session, by what its login asks for. */
+export type MakeStages = (mayBuildIndexes: boolean) => ReadonlyArray<Stage>
 
 /**
  * What stands between the stages of a session and PostgreSQL. Unlike a stage it may keep batches and answers back, and have

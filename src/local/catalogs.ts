@@ -42,6 +42,13 @@ const settings = [
   END $$`
 ]
 
+/** Shows what `current_setting` tells where that is not PostgreSQL's. */
+const settingsView = `CREATE OR REPLACE VIEW pg_catalog.pg_settings AS
+  SELECT name, CASE WHEN name IN ('server_version', 'server_version_num') THEN current_setting(name) ELSE setting END AS setting,
+    unit, category, short_desc, extra_desc, context, vartype, source, min_val, max_val, enumvals, boot_val, reset_val,
+    sourcefile, sourceline, pending_restart
+  FROM pg_show_all_settings()`
+
 /** Users report that the index of a primary key shows all other columns as included, and how the access method is called. */
 const indexes = `CREATE OR REPLACE VIEW pg_catalog.pg_indexes AS
   SELECT n.nspname AS schemaname, c.relname AS tablename, i.relname AS indexname, t.spcname AS tablespace,
@@ -79,6 +86,7 @@ const functions = [
 export const catalogSchema: ReadonlyArray<string> = [
   "CREATE OR REPLACE FUNCTION pg_catalog.version() RETURNS text LANGUAGE sql STABLE AS $$ SELECT 'PostgreSQL 16' $$",
   ...settings,
+  settingsView,
   indexes,
   ...hiding,
   ...functions

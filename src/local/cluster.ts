@@ -212,8 +212,8 @@ const assembleCluster = async (options: ClusterOptions): Promise<Cluster> => {
       messageLimit: { messageSize: limits.messageSize, oversizedMessage: settings.oversizedMessage },
       admit: (client) => admission.decide(client),
       refusedSetting: (parameters) => (judge === undefined ? undefined : refusedSetting(parameters)),
-      makeStages: () => [
-        ...(judge === undefined ? [] : [new JudgeStage(judge)]),
+      makeStages: (mayBuildIndexes) => [
+        ...(judge === undefined ? [] : [new JudgeStage(judge, mayBuildIndexes)]),
         ownStatements(
           (statement) =>
             iamCallOf(statement) ?? jobCallOf(statement, settings.buildingUniqueIndexes) ?? settingCallOf(statement),

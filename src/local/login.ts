@@ -1,6 +1,7 @@
 import type { TLSSocket } from "node:tls"
 import type { Action, Principal } from "./iam.js"
 import * as refusals from "./refusals.js"
+import { askedCluster } from "./startupSettings.js"
 import { readExactly, readMessage } from "./streams.js"
 import { verifyToken } from "./token.js"
 import {
@@ -59,7 +60,9 @@ export const login = async (client: TLSSocket, context: LoginContext): Promise<L
   const parameters = parseParameters(startup.body)
   if (parameters === undefined) return refused(refusals.invalidStartup)
 
-  const host = client.servername
+  const asked = askedCluster(parameters)
+  const host =
+    asked === undefined ? client.servername : `${asked}${context.endpoint.slice(context.endpoint.indexOf("."))}`
   if (typeof host !== "string" || host === "") return refused(refusals.sniMissing)
   if (host.toLowerCase() !== context.endpoint) return refused(refusals.unknownEndpoint(host))
 

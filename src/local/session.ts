@@ -9,8 +9,8 @@ import { adminRole, login, type LoginContext } from "./login.js"
 import { serverUnavailable } from "./refusals.js"
 import { relay } from "./relay.js"
 import { roleRefusal } from "./roles.js"
-import { storedParameters } from "./settingStatements.js"
 import type { SessionInfo } from "./sessions.js"
+import { mayBuildIndexes, storedParameters } from "./startupSettings.js"
 import { closeAfter, closeWith } from "./streams.js"
 import { fatal, type Parameters } from "./wire.js"
 
@@ -85,14 +85,21 @@ export const runSession = async (client: TLSSocket, context: SessionContext): Pr
       if (client.destroyed) return
       context.onLogin({ id: opened.processId, user, applicationName: outcome.applicationName }, client)
       client.write(opened.greeting)
-      return relay(client, backend, context.makeStages(), context.network, context.messageLimit, (wire) => {
-        const leave = (): Promise<void> =>
-          new Promise((resolve) => {
-            client.off("close", endBackend)
-            if (client.closed) return resolve()
-            client.once("close", () => resolve()).destroy()
-          })
-        return context.makeConductor(opened.processId, { ...wire, leave })
-      })
+      return relay(
+        client,
+        backend,
+        context.makeStages(mayBuildIndexes(parameters)),
+        context.network,
+        context.messageLimit,
+        (wire) => {
+          const leave = (): Promise<void> =>
+            new Promise((resolve) => {
+              client.off("close", endBackend)
+              if (client.closed) return resolve()
+              client.once("close", () => resolve()).destroy()
+            })
+          return context.makeConductor(opened.processId, { ...wire, leave })
+        }
+      )
   }
 }

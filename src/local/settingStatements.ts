@@ -2,7 +2,6 @@ import { identifierName, isWord, type Token } from "../core/lexer.js"
 import type { Statement } from "../core/statements.js"
 import { ownSettings, storedSetting } from "./catalogs.js"
 import { hiddenSchema } from "./systemSchema.js"
-import type { Parameters } from "./wire.js"
 
 /** SHOW, SET and RESET of a setting that is not PostgreSQL's, or has another value there. */
 export const settingCallOf = (statement: Statement): string | undefined => {
@@ -28,11 +27,3 @@ const ownSetting = (token: Token | undefined): string | undefined => {
   const name = token === undefined ? undefined : identifierName(token)?.toLowerCase()
   return name !== undefined && ownSettings.has(name) ? name : undefined
 }
-
-/** The parameters of a login with the settings in its options as they are stored. */
-export const storedParameters = (parameters: Parameters): Parameters =>
-  parameters.map(([name, value]) =>
-    name === "options"
-      ? [name, value.replaceAll(/(?<![.\w])disable_sync_create_index(?==)/gi, storedSetting)]
-      : [name, value]
-  )

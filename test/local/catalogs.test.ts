@@ -59,6 +59,17 @@ describe("the version of the server", () => {
   })
 })
 
+it("pg_settings shows the version of the service, and everything else as it is", async () => {
+  const versions = "SELECT name, setting FROM pg_settings WHERE name LIKE 'server_version%' ORDER BY name"
+  expect((await client.query(versions)).rows).toEqual([
+    { name: "server_version", setting: "16.15" },
+    { name: "server_version_num", setting: "160015" }
+  ])
+  await client.query("SET search_path = elsewhere")
+  expect(await row("SELECT setting FROM pg_settings WHERE name = 'search_path'")).toEqual(["elsewhere"])
+  await client.query("RESET search_path")
+})
+
 describe("disable_sync_create_index", () => {
   const show = "SHOW disable_sync_create_index"
 

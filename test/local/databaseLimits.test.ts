@@ -278,6 +278,11 @@ describe("CREATE INDEX without ASYNC", () => {
     await run("RESET disable_sync_create_index", "DELETE FROM item")
     await expect(admin.query("CREATE INDEX ON item (name)")).rejects.toMatchObject(refused)
   })
+
+  it("makes one where the login allows it", () =>
+    withClient(cluster, (client) => client.query("CREATE INDEX ON item (name)"), {
+      options: "-c disable_sync_create_index=off"
+    }))
 })
 
 it("without the service's rules there are no such limits", async () => {

@@ -1,9 +1,11 @@
 import { once } from "node:events"
 import { connect as connectTls } from "node:tls"
+import pg from "pg"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { type Cluster, type Identity, startCluster } from "../../src/local/cluster.js"
 import {
   connect,
+  dialling,
   dialTcp,
   dialTls,
   eventually,
@@ -184,6 +186,45 @@ describe("a login is refused", () => {
     const wrong = await answer(other)
     expect(wrong?.get("M")).toBe("unable to accept connection, access denied")
     expect(wrong?.get("H")).toBe(`There is no cluster at ${other}`)
+  })
+})
+
+describe("a login that names the cluster in its options, as through an interface endpoint of PrivateLink", () => {
+  const id = (): string => cluster.endpoint.split(".")[0]!
+  const through = async (servername: string, options: string): Promise<pg.Client> => {
+    const client = new pg.Client({
+      user: "admin",
+      database: "postgres",
+      password: await signToken(cluster),
+      ssl: { ca: cluster.ca, servername, checkServerIdentity: () => undefined },
+      sslnegotiation: "direct",
+      stream: () => dialling(cluster),
+      options
+    })
+    client.on("error", () => {})
+    await client.connect()
+    return client
+  }
+
+  it.each(["", `vpce-1.dsql-fnh4.us-east-1.vpce.amazonaws.com`])("works under the name %j", async (servername) => {
+    for (const option of [
+      "-c amzn-cluster-id=",
+      "--amzn-cluster-id=",
+      String.raw`-c search_path="a\ b" -camzn_cluster_id=`
+    ]) {
+      const client = await through(servername, option + id())
+      const { rows } = await client.query("SELECT current_setting('search_path') AS path")
+      expect(rows).toEqual([{ path: option.includes("search_path") ? '"a b"' : '"$user", public' }])
+      await client.end()
+    }
+  })
+
+  it("is refused for another cluster than this", async () => {
+    const other = "z".repeat(26)
+    await expect(through(cluster.endpoint, `-c amzn-cluster-id=${other}`)).rejects.toMatchObject({
+      message: "unable to accept connection, access denied",
+      hint: `There is no cluster at ${other}.dsql.${cluster.region}.on.aws`
+    })
   })
 })
 

@@ -34,10 +34,11 @@ export class JudgeStage implements Stage {
   #hasChanged = false
   #tag: string | undefined
   /** Whether the session may have allowed itself to make indexes at once, so that PostgreSQL must look; see `schema.ts`. */
-  #mayBuildIndexes = false
+  #mayBuildIndexes: boolean
 
-  constructor(judge: Judge) {
+  constructor(judge: Judge, mayBuildIndexes: boolean) {
     this.#judge = judge
+    this.#mayBuildIndexes = mayBuildIndexes
   }
 
   get answerTypes(): string {
