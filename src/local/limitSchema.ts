@@ -31,6 +31,16 @@ const sizes = [
       WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attlen = -1 $$`
 ]
 
+/** What the columns of each key take, for keys that may be long. */
+const keys = `CREATE FUNCTION _dsql.key_sizes(relation oid) RETURNS SETOF text LANGUAGE sql STABLE
+    SET search_path = pg_catalog AS $$
+    SELECT string_agg(format('coalesce(%s(r.%I), 0)',
+        CASE WHEN a.atttypid = ANY ('{text,varchar,bpchar,bytea}'::regtype[]) THEN 'octet_length'
+          ELSE 'pg_column_size' END, a.attname), ' + ')
+      FROM pg_index x JOIN pg_attribute a
+        ON a.attrelid = x.indrelid AND a.attnum = ANY ((x.indkey::int2[])[0:x.indnkeyatts - 1])
+      WHERE x.indrelid = relation GROUP BY x.indexrelid HAVING bool_or(a.attlen = -1) $$`
+
 /** A transaction that has become too long fails when it commits. */
 const commit = [
   "CREATE TABLE _dsql.oversized (transaction xid8 NOT NULL DEFAULT pg_current_xact_id())",
@@ -62,6 +72,8 @@ DECLARE
   rows bigint;
   bytes bigint := 0;
   longest bigint := 0;
+  longest_key bigint;
+  key text;
   c record;
 BEGIN
   IF limits IS NULL THEN RETURN NULL; END IF;
@@ -73,6 +85,14 @@ BEGIN
   END IF;
   IF used_rows + rows > (limits ->> 'rows')::bigint THEN
     RAISE 'transaction row limit exceeded' USING ERRCODE = '54000';
+  END IF;
+  IF longest > (limits ->> 'keyBytes')::bigint THEN
+    FOR key IN SELECT * FROM _dsql.key_sizes(tg_relid) LOOP
+      EXECUTE format('SELECT max(%s) FROM changed r', key) INTO longest_key;
+      IF longest_key > (limits ->> 'keyBytes')::bigint THEN
+        RAISE 'key size too large' USING ERRCODE = '54000';
+      END IF;
+    END LOOP;
   END IF;
   IF longest > least((limits ->> 'columnBytes')::bigint, (limits ->> 'rowBytes')::bigint) THEN
     FOR c IN SELECT s.* FROM _dsql.stored_sizes(tg_relid) s LOOP
@@ -183,6 +203,10 @@ const schema = [
       END IF;`
         )
         .join("\n      ")}
+      IF command.object_type = 'view'
+        AND octet_length(pg_get_viewdef(command.objid)) > (limits ->> 'viewBytes')::bigint THEN
+        RAISE 'view definition too large' USING ERRCODE = '54000';
+      END IF;
       IF command.object_type = 'table' THEN
         IF command.is_new THEN PERFORM _dsql.watch_rows(command.objid); END IF;
         PERFORM _dsql.check_table(command.objid, limits);
@@ -202,6 +226,7 @@ export const limitSchema: ReadonlyArray<string> = [
   `CREATE FUNCTION _dsql.limits() RETURNS jsonb LANGUAGE sql STABLE
     AS $$ SELECT nullif(_dsql.setting('${limitsSetting}', true), '')::jsonb $$`,
   ...sizes,
+  keys,
   ...commit,
   count,
   watch,

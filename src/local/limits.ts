@@ -32,6 +32,10 @@ export interface DatabaseLimits {
   readonly rowBytes: number
   /** How long a value may be. Default 1 MiB. */
   readonly columnBytes: number
+  /** How long the columns of a key may be together. Default 1,981, as measured; the guide says 1 KiB. */
+  readonly keyBytes: number
+  /** How long the definition of a view may be. Default 2 MiB. */
+  readonly viewBytes: number
   /** Default 255; a measurement says 256. */
   readonly columnsPerTable: number
   /** How many columns a key may have. Default 8. */
@@ -53,7 +57,7 @@ export interface DatabaseLimits {
 /** Where sessions are told of them. */
 export const limitsSetting = "_dsql.limits"
 
-/** Of the service's user guide, "Quotas and limits". */
+/** Of the service's user guide, "Quotas and limits", but for `keyBytes`. */
 const serviceLimits: Limits & DatabaseLimits = {
   connections: 10_000,
   connectRate: 100,
@@ -65,6 +69,8 @@ const serviceLimits: Limits & DatabaseLimits = {
   transactionBytes: 10 * 1024 * 1024,
   rowBytes: 2 * 1024 * 1024,
   columnBytes: 1024 * 1024,
+  keyBytes: 1_981,
+  viewBytes: 2 * 1024 * 1024,
   columnsPerTable: 255,
   keyColumns: 8,
   indexesPerTable: 24,

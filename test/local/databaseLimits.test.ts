@@ -178,7 +178,38 @@ describe("a row", () => {
   })
 })
 
+describe("a key", () => {
+  const tooLong = { code: "54000", message: "key size too large", detail: undefined, hint: undefined, where: undefined }
+  const text = (length: number): string => `'${"k".repeat(length)}'`
+
+  it("may be 1,981 bytes long, and no longer", async () => {
+    await run("CREATE TABLE key (a text, b text, PRIMARY KEY (a, b))")
+    await run(`INSERT INTO key VALUES (${text(1000)}, ${text(981)})`)
+    await expect(admin.query(`INSERT INTO key VALUES (${text(1001)}, ${text(981)})`)).rejects.toMatchObject(tooLong)
+    await expect(admin.query(`UPDATE key SET b = ${text(982)}`)).rejects.toMatchObject(tooLong)
+  })
+
+  it("of an index may not be longer, also where PostgreSQL would not take it", async () => {
+    await run("CREATE TABLE key (id int PRIMARY KEY, a text)")
+    await run(`INSERT INTO key VALUES (1, ${text(5000)})`, "DELETE FROM key", "CREATE INDEX ASYNC ON key (a)")
+    await expect(admin.query(`INSERT INTO key VALUES (1, ${text(1982)})`)).rejects.toMatchObject(tooLong)
+    const random = "(SELECT string_agg(gen_random_uuid()::text, '') FROM generate_series(1, 200))"
+    await expect(admin.query(`INSERT INTO key VALUES (1, ${random})`)).rejects.toMatchObject(tooLong)
+    await run(`INSERT INTO key VALUES (1, ${text(1981)})`)
+  })
+})
+
 describe("the schema", () => {
+  it("has no views with definitions beyond 2 MiB", async () => {
+    const view = (length: number): string => `CREATE VIEW v AS SELECT '${"v".repeat(length)}'`
+    await run(view(1024 * 1024), "DROP VIEW v")
+    await expect(admin.query(view(2 * 1024 * 1024))).rejects.toMatchObject({
+      code: "54000",
+      message: "view definition too large",
+      where: undefined
+    })
+  })
+
   const many = (count: number, make: (n: number) => string): Array<string> =>
     Array.from({ length: count }, (_, n) => make(n + 1))
   const columns = (count: number): string => many(count, (n) => `c${n} int`).join(", ")

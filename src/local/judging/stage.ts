@@ -93,6 +93,7 @@ export class JudgeStage implements Stage {
     const fields = errorFields(raw.subarray(5))
     const refusal = readRefusal(fields)
     if (refusal !== undefined) return refusal
+    if (isLongKey(fields)) return responseWith("E", new Map([...fields, ["M", "key size too large"]]), [..."DHstn"])
     const place = Number(fields.get("P") ?? 0)
     const original = place === 0 ? 0 : this.#answeredUnit.placeOf(place)
     const answer = withoutOurs("E", raw, fields)
@@ -196,6 +197,10 @@ export class JudgeStage implements Stage {
 }
 
 const syncIndexes = "disable_sync_create_index"
+
+/** A key that PostgreSQL's own indexes cannot hold, which are asked before the limits are. */
+const isLongKey = (fields: ReadonlyMap<string, string>): boolean =>
+  fields.get("C") === "54000" && /^index row (?:size|requires)/.test(fields.get("M") ?? "")
 
 /** The same without the text in which PostgreSQL mentions what clients need not see. */
 const withoutOurs = (type: string, raw: Buffer, fields: ReadonlyMap<string, string>): Buffer =>
