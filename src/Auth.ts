@@ -13,14 +13,17 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import * as Tracer from "effect/Tracer"
 import { loginAction } from "./core/roles.js"
 import { renewAt, usableUntil } from "./core/tokenLifetime.js"
 import { DsqlConfig } from "./Config.js"
 import { type DsqlConfigError, type DsqlCredentialsError, DsqlTokenError } from "./Errors.js"
 import { fromAssumedRole } from "./internal/assumedRole.js"
 import { exportsOf } from "./internal/commonJs.js"
+import { forTokens } from "./internal/clientMetrics.js"
 import { ask, keep, refuseExpired } from "./internal/credentials.js"
 import { fromProfileOrChain } from "./internal/sdkProviders.js"
+import { event, failedWith } from "./internal/spans.js"
 
 /**
  * AWS credentials. `expiration` is in milliseconds since the epoch; without it they are taken to be long-lived.
@@ -244,12 +247,23 @@ export const sign: Sign = ({ action, credentials, duration, host, region }) =>
 
 interface Token {
   readonly value: Redacted.Redacted
+  readonly signedAt: number
   readonly usableUntil: number
   readonly renewAt: number
 }
 
 /** Waits between failed renewals; the old token serves meanwhile, and `get` does not wait for them. */
 const backoff = Schedule.exponential("1 second").pipe(Schedule.union(Schedule.spaced("30 seconds")), Schedule.jittered)
+
+/** How old the metrics of the token's age and remaining life may be. */
+const lifeEvery = "10 seconds"
+
+const toIso = (millis: number) => new Date(millis).toISOString()
+
+/** What goes on as long as the layer is no part of the span that the layer was built in. */
+const inBackground = Effect.mapInputContext((context: Context.Context<never>) =>
+  Context.omit(Tracer.ParentSpan)(context as Context.Context<Tracer.ParentSpan>)
+)
 
 /** No renewal comes sooner than this after another, however short the tokens are. */
 const leastNap = Duration.toMillis("1 second")
@@ -261,6 +275,7 @@ const makeToken = (sign: Sign) =>
     const clock = yield* Effect.clock
     const scope = yield* Effect.scope
     const worthRenewing = yield* Effect.makeLatch(false)
+    const metrics = yield* forTokens(config)
     let current: Token | undefined
     let signing: Deferred.Deferred<Redacted.Redacted, DsqlCredentialsError | DsqlTokenError> | undefined
 
@@ -279,12 +294,18 @@ const makeToken = (sign: Sign) =>
         duration: Duration.toMillis(config.tokenDuration),
         credentialsExpireAt: signer.expiration
       })
-      current = { value, usableUntil: until, renewAt: renewAt(signedAt, until, yield* Random.next) }
+      current = { value, signedAt, usableUntil: until, renewAt: renewAt(signedAt, until, yield* Random.next) }
+      metrics.signed()
+      metrics.life(current, signedAt)
       if (until - signedAt > leastNap) {
         yield* worthRenewing.open
       }
       return value
-    }).pipe(Effect.withSpan("DsqlToken.sign", { captureStackTrace: false, attributes: { host: config.host } }))
+    }).pipe(
+      Effect.tapErrorCause((cause) => Effect.sync(() => metrics.failed(cause))),
+      Effect.tapError(failedWith),
+      Effect.withSpan("DsqlToken.sign", { captureStackTrace: false, attributes: { "server.address": config.host } })
+    )
 
     // The signing belongs to the layer: a caller that is interrupted does not take it away from the others. Only the wait
     // can be interrupted, so that even in a closed scope the end of the signing reaches all.
@@ -317,7 +338,15 @@ const makeToken = (sign: Sign) =>
       current !== undefined && clock.unsafeCurrentTimeMillis() < current.renewAt ? Effect.void : renew
     ).pipe(
       Effect.sandbox,
-      Effect.tapError((cause) => Effect.logWarning("Renewing the DSQL token failed", cause)),
+      Effect.tapError((cause) => {
+        const now = clock.unsafeCurrentTimeMillis()
+        return current !== undefined && now < current.usableUntil
+          ? Effect.logWarning(
+              `Renewing the DSQL token failed; the old one serves until ${toIso(current.usableUntil)}`,
+              cause
+            )
+          : Effect.logError("Renewing the DSQL token failed, and there is none to log in with", cause)
+      }),
       Effect.retry(backoff)
     )
 
@@ -325,14 +354,19 @@ const makeToken = (sign: Sign) =>
       Effect.zipRight(Effect.forever(Effect.zipRight(untilDue, renewIfDue))),
       Effect.annotateLogs({ package: "effect-dsql", module: "Auth" }),
       Effect.interruptible,
+      inBackground,
       Effect.forkIn(scope)
     )
+
+    yield* Effect.sync(() => {
+      if (current !== undefined) metrics.life(current, clock.unsafeCurrentTimeMillis())
+    }).pipe(Effect.schedule(Schedule.spaced(lifeEvery)), Effect.interruptible, Effect.forkIn(scope))
 
     return {
       get: Effect.suspend(() =>
         current !== undefined && clock.unsafeCurrentTimeMillis() < current.usableUntil
           ? Effect.succeed(current.value)
-          : renew
+          : Effect.zipLeft(renew, event("dsql.token.refresh", { "server.address": config.host }))
       )
     }
   })

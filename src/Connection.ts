@@ -16,9 +16,11 @@ import { DsqlToken } from "./Auth.js"
 import { DsqlConfig, type Resolved } from "./Config.js"
 import type { DsqlConnectError } from "./Errors.js"
 import { DsqlConfigError } from "./Errors.js"
+import { type Ending, forConnections, timed } from "./internal/clientMetrics.js"
 import { dial, type Connection } from "./internal/dial.js"
 import { networkError } from "./internal/driverError.js"
 import { makeSetup } from "./internal/setup.js"
+import { failedWith, spanAttributes } from "./internal/spans.js"
 import * as Pool from "./Pool.js"
 
 export type { Connection } from "./internal/dial.js"
@@ -102,22 +104,40 @@ export const make: Effect.Effect<
     algorithm: "token-bucket"
   })
   const setup = makeSetup(config)
+  const metrics = yield* forConnections(config)
+  const log = (message: string) =>
+    Effect.annotateLogs(Effect.logDebug(message), { package: "effect-dsql", module: "Connection" })
 
   const open = Effect.interruptible(limit(token.get)).pipe(
-    Effect.flatMap((token) => dial(config, secureContext, token, setup)),
+    Effect.flatMap((token) => timed(dial(config, secureContext, token, setup), metrics.connected)),
+    Effect.tapError(failedWith),
+    Effect.zipLeft(log("Connection opened")),
     Effect.withSpan("DsqlConnection.open", {
       // A connection is opened for all, not for the request that happens to need one first.
       root: true,
       kind: "client",
       captureStackTrace: false,
-      attributes: { "server.address": config.host, "server.port": config.port }
+      attributes: Object.fromEntries(spanAttributes(config))
     })
   )
 
+  const endingOf = (connection: Connection, reason: Ending): Ending =>
+    reason !== "unfit" || connection.isOpen() ? reason : connection.isLost() ? "lost" : "destroyed"
+
+  const ended = (reason: Ending) =>
+    Effect.suspend(() => {
+      metrics.closed(reason)
+      return log(`Connection closed: ${reason}`)
+    })
+
   const pool = yield* Pool.make<Connection, DsqlConnectError>({
     open,
-    close: (connection) => connection.end,
-    destroy: (connection) => connection.destroy(),
+    close: (connection, reason) =>
+      Effect.suspend(() => Effect.zipRight(ended(endingOf(connection, reason)), connection.end)),
+    destroy: (connection) => {
+      metrics.closed("shutdown")
+      connection.destroy()
+    },
     isUsable: (connection) => connection.isUsable(),
     reset: (connection) => connection.reset(),
     max: config.pool.max,
@@ -126,8 +146,12 @@ export const make: Effect.Effect<
     maxLifetime: Duration.toMillis(config.pool.maxLifetime),
     lifetimeJitter: config.pool.lifetimeJitter,
     acquireTimeout: Duration.toMillis(config.pool.acquireTimeout),
-    onAcquireTimeout: () => networkError(config, "AcquireTimeout"),
-    onClosed: () => networkError(config, "PoolClosed")
+    onAcquireTimeout: () => {
+      metrics.timedOut()
+      return networkError(config, "AcquireTimeout")
+    },
+    onClosed: () => networkError(config, "PoolClosed"),
+    onChange: metrics.pool
   })
 
   if (!config.lazy) {

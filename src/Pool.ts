@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
+import { constVoid } from "effect/Function"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -21,8 +22,8 @@ export interface Options<A, E> {
    * interruptible.
    */
   readonly open: Effect.Effect<A, E>
-  /** Ends one in good order, within a time of its own. */
-  readonly close: (item: A) => Effect.Effect<void>
+  /** Ends one in good order, within a time of its own. `unfit` is what {@link isUsable} or a failed reset says. */
+  readonly close: (item: A, reason: "idle" | "lifetime" | "unfit" | "shutdown") => Effect.Effect<void>
   /** Ends one at once. */
   readonly destroy: (item: A) => void
   /** Whether it can be lent; asked before it is handed out and when it comes back. */
@@ -39,6 +40,8 @@ export interface Options<A, E> {
   readonly acquireTimeout: number
   readonly onAcquireTimeout: () => E
   readonly onClosed: () => E
+  /** Told at every step, so it must cost next to nothing. What is being reset counts as in use. */
+  readonly onChange?: (counts: { readonly inUse: number; readonly idle: number; readonly waiting: number }) => void
 }
 
 export interface Pool<A, E> {
@@ -84,7 +87,7 @@ const logSpareFailure = (cause: Cause.Cause<unknown>) =>
 
 export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { close, isUsable, onAcquireTimeout, onClosed, open, reset } = options
+    const { close, isUsable, onAcquireTimeout, onChange = constVoid, onClosed, open, reset } = options
     const { acquireTimeout, idleTimeout, lifetimeJitter, max, maxLifetime, min } = options
     const deadlines = yield* Deadlines.make
     const { now } = deadlines
@@ -100,18 +103,26 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     let used = false
     let closed = false
 
-    const drop = (slot: Slot<A>) => {
-      slots.delete(slot)
-      run(close(slot.item))
+    const changed = () => {
+      if (!closed) onChange({ inUse: slots.size - idle.length, idle: idle.length, waiting: waiters.length })
     }
 
     const isFit = (slot: Slot<A>) => isUsable(slot.item) && now() < slot.diesAt
+
+    const reasonFor = (slot: Slot<A>) => (!isUsable(slot.item) ? "unfit" : now() < slot.diesAt ? "idle" : "lifetime")
+
+    const drop = (slot: Slot<A>, reason: "idle" | "lifetime" | "unfit" = reasonFor(slot)) => {
+      slots.delete(slot)
+      changed()
+      run(close(slot.item, reason))
+    }
 
     const isUnneeded = (slot: Slot<A>) => slots.size > min && now() - slot.idleSince >= idleTimeout
 
     const takeIdle = (): Slot<A> | undefined => {
       for (let slot = idle.pop(); slot !== undefined; slot = idle.pop()) {
         if (isFit(slot) && !isUnneeded(slot)) {
+          changed()
           return slot
         }
         drop(slot)
@@ -121,12 +132,12 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
 
     const hand = (slot: Slot<A>) => {
       const waiter = waiters.shift()
-      if (waiter !== undefined) {
-        waiter.serve(Exit.succeed(slot))
-        return
+      if (waiter === undefined) {
+        slot.idleSince = now()
+        idle.push(slot)
       }
-      slot.idleSince = now()
-      idle.push(slot)
+      changed()
+      waiter?.serve(Exit.succeed(slot))
     }
 
     const settle = (dial: Dial, exit: Exit.Exit<readonly [item: A, random: number], E>) => {
@@ -141,7 +152,9 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
         slots.add(slot)
         hand(slot)
       } else if (!dial.givenUp && !dial.spare) {
-        waiters.shift()?.serve(Exit.failCause(exit.cause))
+        const waiter = waiters.shift()
+        changed()
+        waiter?.serve(Exit.failCause(exit.cause))
       }
       dialForWaiters()
     }
@@ -181,8 +194,8 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       }
     }
 
-    const retire = (slot: Slot<A>) => {
-      drop(slot)
+    const retire = (slot: Slot<A>, reason?: "unfit") => {
+      drop(slot, reason)
       dialForWaiters()
     }
 
@@ -203,7 +216,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
             resets--
             if (closed) return
             if (Exit.isSuccess(exit)) handOrRetire(slot)
-            else retire(slot)
+            else retire(slot, "unfit")
           })
         )
       }
@@ -212,6 +225,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     const leaveLine = (caller: Caller<A, E>) => {
       caller.callOff()
       waiters.splice(waiters.indexOf(caller), 1)
+      changed()
       trimDials()
     }
 
@@ -235,6 +249,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
         caller.serve(Exit.fail(onAcquireTimeout()))
       })
       waiters.push(caller)
+      changed()
       dialForWaiters()
       const served = caller.wait(restore, (served) => {
         if (served === undefined) leaveLine(caller)
@@ -264,10 +279,14 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         closed = true
+        onChange({ inUse: 0, idle: 0, waiting: 0 })
         for (const waiter of waiters.splice(0)) {
           waiter.serve(Exit.fail(onClosed()))
         }
-        return Effect.forEach(slots, (slot) => close(slot.item), { concurrency: "unbounded", discard: true })
+        return Effect.forEach(slots, (slot) => close(slot.item, "shutdown"), {
+          concurrency: "unbounded",
+          discard: true
+        })
       })
     )
 

@@ -23,6 +23,7 @@ describe("Pool", () => {
         )
         assert.strictEqual(world.opened, 5)
         yield* TestClock.adjust("3 minutes")
+        assert.deepStrictEqual(world.reasons, ["idle", "idle"])
         assert.strictEqual(world.closed.length, 2)
         assert.strictEqual(world.opened, 5)
       })
@@ -76,6 +77,7 @@ describe("Pool", () => {
         yield* TestClock.adjust("1030 seconds")
         assert.strictEqual(world.opened, 5)
         assert.strictEqual(world.opened - world.closed.length, 3, "one broke and was not there to be closed")
+        assert.deepStrictEqual(world.reasons, ["unfit", "lifetime", "lifetime"])
       })
     )
 

@@ -1,31 +1,24 @@
 /** What operators see of transactions: metrics and spans. */
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Metric, MetricState, Option, Tracer } from "effect"
+import { Effect, Option } from "effect"
 import { DsqlTransaction } from "effect-dsql"
 import * as DsqlTesting from "effect-dsql/Testing"
+import { makeRecorder, scrape } from "./support/telemetry.js"
 import { quick } from "./support/transactions.js"
 
 const withScript = <A, E>(effect: Effect.Effect<A, E, SqlClient.SqlClient | DsqlTesting.Script>) =>
   Effect.provide(effect, DsqlTesting.layerClient([DsqlTesting.answer(/^(?:SELECT|UPDATE)/, [])], { retry: quick }))
 
-/** The counters of this package with a name among their labels, as `metric{label}`. */
+/** All but the time that was lost, which is exact only where the clock is the test's. */
 const counted = (name: string) =>
-  Effect.map(Metric.snapshot, (pairs) =>
-    Object.fromEntries(
-      pairs.flatMap(({ metricKey, metricState }) => {
-        const labels = new Map(metricKey.tags.map(({ key, value }) => [key, value]))
-        if (!metricKey.name.startsWith("dsql_") || labels.get("name") !== name) return []
-        labels.delete("name")
-        return [
-          [
-            `${metricKey.name} ${[...labels.values()].join()}`.trim(),
-            MetricState.isCounterState(metricState) && metricState.count
-          ]
-        ]
-      })
+  Effect.map(scrape("name", name), ({ dsql_retry_seconds_total: lost = 0, ...metrics }) => {
+    assert.strictEqual(
+      Number(lost) > 0,
+      Object.keys(metrics).some((metric) => metric.startsWith("dsql_retries"))
     )
-  )
+    return metrics
+  })
 
 describe("counters", () => {
   it.live("tell attempts, retries by error, conflicts by reason and unknown outcomes, by name", () =>
@@ -45,11 +38,12 @@ describe("counters", () => {
         yield* Effect.flip(DsqlTransaction.withRetry(Effect.fail("mine"), { name: "counted" }))
         assert.deepStrictEqual(yield* counted("counted"), {
           dsql_attempts_total: 4 + 4 + 1 + 1,
-          "dsql_retries_total DsqlConnectionError": 1,
-          "dsql_retries_total DsqlConflictError": 2 + 3,
-          "dsql_conflicts_total Schema": 2,
-          "dsql_conflicts_total Data": 4,
-          dsql_unknown_outcomes_total: 1
+          "dsql_retries_total{error=DsqlConnectionError}": 1,
+          "dsql_retries_total{error=DsqlConflictError}": 2 + 3,
+          "dsql_conflicts_total{reason=Schema}": 2,
+          "dsql_conflicts_total{reason=Data}": 4,
+          dsql_unknown_outcomes_total: 1,
+          dsql_attempts_per_commit: { count: 1, sum: 4 }
         })
       })
     )
@@ -67,9 +61,10 @@ describe("counters", () => {
         yield* Effect.flip(run)
         assert.deepStrictEqual(yield* counted("a statement"), {
           dsql_attempts_total: 4,
-          "dsql_retries_total DsqlConflictError": 2,
-          "dsql_conflicts_total Data": 2,
-          dsql_unknown_outcomes_total: 1
+          "dsql_retries_total{error=DsqlConflictError}": 2,
+          "dsql_conflicts_total{reason=Data}": 2,
+          dsql_unknown_outcomes_total: 1,
+          dsql_attempts_per_commit: { count: 1, sum: 3 }
         })
       })
     )
@@ -85,7 +80,7 @@ describe("counters", () => {
         yield* Effect.flip(sql.withTransaction(Effect.ignore(sql.withTransaction(sql`SELECT 1`))))
         const after = yield* counted("")
         const added = (key: string) => Number(after[key]) - Number(before[key] ?? 0)
-        assert.deepStrictEqual(["dsql_attempts_total", "dsql_conflicts_total Data"].map(added), [1, 1])
+        assert.deepStrictEqual(["dsql_attempts_total", "dsql_conflicts_total{reason=Data}"].map(added), [1, 1])
         yield* script.delayNext("connect", "1 minute")
         yield* Effect.flip(DsqlTransaction.withRetry(Effect.void, { name: "late", deadline: "5 millis" }))
         assert.deepStrictEqual(yield* counted("late"), {})
@@ -100,19 +95,10 @@ describe("spans", () => {
       Effect.gen(function* () {
         const sql = yield* SqlClient.SqlClient
         const script = yield* DsqlTesting.Script
-        const spans: Array<Tracer.Span> = []
-        const native = yield* Effect.tracer
-        const tracer = Tracer.make({
-          ...native,
-          span: (...args) => {
-            const span = native.span(...args)
-            spans.push(span)
-            return span
-          }
-        })
+        const { spans, tracer } = yield* makeRecorder
         yield* script.failNext("COMMIT", DsqlTesting.conflict(), { times: 2 })
         yield* DsqlTransaction.withRetry(sql`SELECT 1`, { name: "traced" }).pipe(Effect.withTracer(tracer))
-        const [all, ...attempts] = spans.filter(({ name }) => name !== "sql.execute")
+        const [all, ...attempts] = (yield* spans).filter(({ name }) => name !== "sql.execute")
         assert.deepStrictEqual(
           [all!.name, all!.attributes.get("dsql.name"), all!.attributes.get("dsql.attempts")],
           ["DsqlTransaction.retry", "traced", 3]

@@ -33,6 +33,8 @@ const printed: Readonly<Record<string, RegExp>> = {
   "fromPgMigrator.ts": /^\[ \{ migration_id: 1, name: 'add_users' \} \]\n$/,
   "bulkLoad.ts": /^100000 rows in 40 transactions\n$/,
   "backfill.ts": /^10000 rows filled in 10 transactions\nno row is without a name, .*\n$/,
+  "observability.ts":
+    /^(?=[^]*name: 'DsqlConnection\.open')(?=[^]*name: 'sql\.transaction')(?=[^]*'server\.address': ')(?=[^]*'dsql\.name': 'visit')(?=[^]*name: 'dsql_pool_connections')[^]*name: 'dsql_attempts_per_commit'/,
   "report.ts": /^Lisbon 60000, Porto 19800, largest 399\na report changes nothing: 25006\n$/
 }
 

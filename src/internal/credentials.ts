@@ -7,7 +7,9 @@ import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import type { Credentials, DsqlCredentials, Provider } from "../Auth.js"
 import { DsqlCredentialsError } from "../Errors.js"
+import { providerCall } from "./clientMetrics.js"
 import { credentialsError } from "./credentialsError.js"
+import { failedWith } from "./spans.js"
 
 /** Credentials that end within this time are asked for anew: five minutes, as the AWS SDKs do. */
 const expiryWindow = Duration.toMillis("5 minutes")
@@ -83,6 +85,8 @@ export const keep = (
     const renew = inTime(asked, profile).pipe(
       Effect.flatMap((found) => checked(found, profile)),
       Effect.flatMap((credentials) => refuseExpired(credentials, profile)),
+      providerCall,
+      Effect.tapError(failedWith),
       Effect.tap((credentials) => Effect.sync(() => (kept = credentials))),
       Effect.withSpan("DsqlCredentials.get", { captureStackTrace: false })
     )

@@ -32,6 +32,8 @@ export interface Connection {
   readonly client: Pg.Client
   readonly statements: PreparedStatements
   readonly isOpen: () => boolean
+  /** The server or the network has ended it. */
+  readonly isLost: () => boolean
   /** Inside of a transaction block, be it an aborted one. */
   readonly inTransaction: () => boolean
   /** Open, idle, outside of any transaction block, and with nothing that cannot be undone: fit for somebody else. */
@@ -112,10 +114,15 @@ const makeConnection = (
   setup: Setup | undefined
 ) => {
   let state: "opening" | "open" | "gone" = "opening"
+  let lost = false
   const changes = new SessionChanges(internals.connection)
   const destroy = () => {
     state = state === "opening" ? state : "gone"
     socket.destroy()
+  }
+  const lose = () => {
+    lost ||= state === "open"
+    destroy()
   }
   // What an open connection reports is about the statement; whatever is about the connection has closed it first.
   const toErrors = { opening: dialError, open: statementError, gone: lostError }
@@ -160,6 +167,7 @@ const makeConnection = (
     client,
     statements: new PreparedStatements(internals.connection),
     isOpen: () => state === "open",
+    isLost: () => lost,
     inTransaction: () => internals.getTransactionStatus() !== "I",
     isUsable: () =>
       state === "open" && internals.readyForQuery && !changes.lasting && internals.getTransactionStatus() === "I",
@@ -180,11 +188,11 @@ const makeConnection = (
     internals.password = internals.connectionParameters.password = null
   }
   // A connection that breaks while it lies idle is found out at the next checkout.
-  client.on("error", destroy)
-  client.on("end", destroy)
+  client.on("error", lose)
+  client.on("end", lose)
   // The server says no more after that, and whether its closing arrives is not for sure.
   internals.connection.on("errorMessage", ({ severity }: Pg.DatabaseError) => {
-    if (severity === "FATAL" || severity === "PANIC") destroy()
+    if (severity === "FATAL" || severity === "PANIC") lose()
   })
   return { connection, opened, prepare }
 }

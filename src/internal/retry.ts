@@ -13,7 +13,8 @@ import type { DsqlError } from "../Errors.js"
 import { DsqlConflictError, isTransient, refine, unwrap } from "../Errors.js"
 import { isSqlError, likewise } from "./sqlError.js"
 import { type Course, newCourse, type Raise, type Transactions, type TransactionOptions } from "./transaction.js"
-import { repeated } from "./transactionMetrics.js"
+import { event, failedWith } from "./spans.js"
+import { repeated, type TransactionMetrics } from "./transactionMetrics.js"
 
 export type Policy = Omit<Resolved["retry"], "maxAge">
 
@@ -63,10 +64,12 @@ const failAfter = <E>(error: E, attempts: number): Effect.Effect<never, E> => {
 export const repeatedly = <A, E, R>(
   attempt: (lastStart: number) => Effect.Effect<A, Failed<E>, R>,
   policy: Policy,
+  metrics: TransactionMetrics,
   name = ""
 ): Effect.Effect<A, E, R> =>
   Effect.gen(function* () {
     const start = yield* Clock.currentTimeMillis
+    let begun = start
     let last: E | undefined
     for (let attempts = 1; ; attempts++) {
       const outcome = yield* Effect.either(attempt(start + Duration.toMillis(policy.deadline)))
@@ -74,20 +77,31 @@ export const repeatedly = <A, E, R>(
         return yield* failAfter(last!, attempts - 1)
       }
       if (attempts > 1) yield* Effect.annotateCurrentSpan("dsql.attempts", attempts)
-      if (outcome._tag === "Right") return outcome.right
+      if (outcome._tag === "Right") {
+        yield* metrics.committed(name, attempts)
+        return outcome.right
+      }
       const { error, retryFor } = outcome.left
       const elapsed = (yield* Clock.currentTimeMillis) - start
       const wait = retryFor === undefined ? undefined : yield* nextWait(policy, attempts, elapsed)
       if (retryFor === undefined || wait === undefined) return yield* failAfter(error, attempts)
-      yield* repeated(name, retryFor)
+      yield* event(retryFor._tag === "DsqlConnectionError" ? "dsql.reconnect" : "dsql.retry", {
+        "dsql.attempt": attempts,
+        "dsql.wait": wait / 1000,
+        "error.type": retryFor._tag
+      })
       yield* Effect.annotateLogs(
         Effect.logDebug(`Attempt ${attempts} failed and is repeated`, retryFor.message),
         logAnnotations
       )
       yield* Effect.sleep(wait)
+      const now = yield* Clock.currentTimeMillis
+      yield* repeated(name, retryFor, now - begun)
+      begun = now
       last = error
     }
   }).pipe(
+    Effect.tapError((error) => (unwrap(error) === undefined ? Effect.void : failedWith(unwrap(error)))),
     Effect.withSpan("DsqlTransaction.retry", {
       captureStackTrace: false,
       attributes: { "dsql.name": name, "dsql.attempts": 1 }
@@ -147,8 +161,8 @@ export const statement = <A, E, R, B = never, R2 = never>(
   const attempt = (lastStart: number) =>
     refine(effect).pipe(
       Effect.tapBoth({
-        onFailure: (error) => transactions.attempted(name, unwrap(error)),
-        onSuccess: () => transactions.attempted(name, undefined)
+        onFailure: (error) => transactions.metrics.attempted(name, unwrap(error)),
+        onSuccess: () => transactions.metrics.attempted(name, undefined)
       }),
       Effect.catchAll((error): Effect.Effect<B, Failed<E | DsqlError>, R2> => {
         const cause = unwrap(error)
@@ -157,7 +171,7 @@ export const statement = <A, E, R, B = never, R2 = never>(
           : Effect.fail({ error, retryFor: cause !== undefined && mayRetry(cause) ? cause : undefined })
       })
     )
-  return repeatedly(attempt, policy, name)
+  return repeatedly(attempt, policy, transactions.metrics, name)
 }
 
 export interface Options<A, R> extends TransactionOptions {
@@ -191,7 +205,7 @@ export const transact = <A, E, R, E2, B = never, R2 = never>(
           )
         )
     })
-  return repeatedly(attempt, policy, name)
+  return repeatedly(attempt, policy, transactions.metrics, name)
 }
 
 /** What `sql.withTransaction` is where the configuration lets every transaction run again. */

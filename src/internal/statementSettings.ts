@@ -2,18 +2,11 @@
 import type { Resolved } from "../Config.js"
 import { makeCompiler } from "./compiler.js"
 import { renameRows } from "./names.js"
-
-const spanAttributesOf = (config: Resolved): ReadonlyArray<readonly [string, unknown]> => [
-  ...Object.entries(config.spanAttributes ?? {}),
-  ["db.system.name", "postgresql"],
-  ["db.namespace", config.database],
-  ["server.address", config.host],
-  ["server.port", config.port]
-]
+import { spanAttributes } from "./spans.js"
 
 export const statementSettings = (config: Resolved) => ({
   compiler: makeCompiler(config),
-  spanAttributes: spanAttributesOf(config),
+  spanAttributes: spanAttributes(config),
   transformRows:
     config.transformResultNames === undefined
       ? undefined

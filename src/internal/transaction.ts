@@ -14,10 +14,11 @@ import type { Channel, Channels } from "./channel.js"
 import type { Deadlines } from "./deadlines.js"
 import { networkError } from "./driverError.js"
 import { Session } from "./session.js"
+import { failedWith } from "./spans.js"
 import type { FailWithSqlError } from "./sqlError.js"
 import { limited, tooOld } from "./transactionAge.js"
 import { begin, commit, rollback } from "./transactionCommands.js"
-import { type Attempted, makeAttempted } from "./transactionMetrics.js"
+import * as TransactionMetrics from "./transactionMetrics.js"
 import { oneByOne } from "./turns.js"
 import type { Restore } from "./waiter.js"
 
@@ -47,7 +48,7 @@ export interface Course {
 export interface Transactions {
   /** The configuration's. */
   readonly retry: Resolved["retry"]
-  readonly attempted: Attempted
+  readonly metrics: TransactionMetrics.TransactionMetrics
   readonly failWithSqlError: FailWithSqlError
   /** The session of this client's transaction that the fiber is in. */
   readonly current: Effect.Effect<Session | undefined>
@@ -95,7 +96,7 @@ export const make = (
   deadlines: Deadlines,
   failWithSqlError: FailWithSqlError
 ): Transactions => {
-  const attempted = makeAttempted()
+  const metrics = TransactionMetrics.make()
   const span: Tracer.SpanOptions = {
     kind: "client",
     captureStackTrace: false,
@@ -173,6 +174,12 @@ export const make = (
       )
     })
 
+  /** What a span and the counters are told in the end; one that could not begin in time was no attempt. */
+  const told = (name: string, { failure, late }: Course): Effect.Effect<void> => {
+    const counted = late ? Effect.void : metrics.attempted(name, failure)
+    return failure === undefined ? counted : Effect.zipRight(counted, failedWith(failure))
+  }
+
   const outermost: Transactions["outermost"] = (effect, raise, course, options = {}) => {
     const { beginBy = Infinity, maxAge = config.retry.maxAge, name = "", readOnly = false } = options
     const failed = (error: DsqlError) => {
@@ -199,10 +206,7 @@ export const make = (
         },
         onSuccess: (exit) => exit
       })
-    }).pipe(
-      Effect.ensuring(Effect.suspend(() => (course.late ? Effect.void : attempted(name, course.failure)))),
-      Effect.withSpan("sql.transaction", span)
-    )
+    }).pipe(Effect.ensuring(Effect.suspend(() => told(name, course))), Effect.withSpan("sql.transaction", span))
   }
 
   const nested: Transactions["nested"] = (effect) =>
@@ -216,7 +220,7 @@ export const make = (
 
   return {
     retry: config.retry,
-    attempted,
+    metrics,
     failWithSqlError,
     current: Effect.map(open, (transaction) => transaction?.session),
     outermost,

@@ -2,41 +2,57 @@
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type { DsqlError } from "../Errors.js"
+import * as metrics from "./metrics.js"
+import { event } from "./spans.js"
 
-const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
-
-const attempts = counter("dsql_attempts_total", "Transactions and retried statements that were run, by name")
-const retries = counter("dsql_retries_total", "Those of them that were run again, by name and by the error's tag")
-const conflicts = counter("dsql_conflicts_total", "Those of them that lost a conflict, by name and reason")
-const unknownOutcomes = counter("dsql_unknown_outcomes_total", "Those of them whose answer was lost, by name")
-
-const add = (metric: Metric.Metric.Counter<number>, name: string, label?: readonly [key: string, value: string]) => {
-  const named = Metric.tagged(metric, "name", name)
-  return Metric.increment(label === undefined ? named : Metric.tagged(named, ...label))
+export interface TransactionMetrics {
+  /** Counts an attempt that is over, by what its server or connection has failed with. */
+  readonly attempted: (name: string, failure: DsqlError | undefined) => Effect.Effect<void>
+  /** Counts what has succeeded in the end, by how many attempts it took. */
+  readonly committed: (name: string, attempts: number) => Effect.Effect<void>
 }
 
-/** Counts an attempt that is over, by what its server or connection has failed with. */
-export type Attempted = (name: string, failure: DsqlError | undefined) => Effect.Effect<void>
-
-export const makeAttempted = (): Attempted => {
-  // Making a labelled metric costs more than counting on it.
-  const byName = new Map<string, Effect.Effect<void>>()
-  const attempt = (name: string): Effect.Effect<void> => {
-    const known = byName.get(name) ?? add(attempts, name)
-    byName.set(name, known)
-    return known
-  }
-  return (name, failure) => {
-    if (failure === undefined) return attempt(name)
-    if (failure._tag === "DsqlConflictError") {
-      return Effect.zipRight(attempt(name), add(conflicts, name, ["reason", failure.reason]))
-    }
-    const unknown = failure._tag === "DsqlCommitOutcomeUnknownError" || (failure as Lost).outcomeUnknown === true
-    return unknown ? Effect.zipRight(attempt(name), add(unknownOutcomes, name)) : attempt(name)
+const named = (name: string) => {
+  const perCommit = metrics.labelled(metrics.attemptsPerCommit, { name })
+  return {
+    attempt: Metric.increment(metrics.labelled(metrics.attempts, { name })),
+    committed: (attempts: number) => Metric.update(perCommit, attempts)
   }
 }
 
 type Lost = { readonly outcomeUnknown?: boolean | undefined }
 
-export const repeated = (name: string, cause: DsqlError): Effect.Effect<void> =>
-  add(retries, name, ["error", cause._tag])
+const isUnknown = (failure: DsqlError): boolean =>
+  failure._tag === "DsqlCommitOutcomeUnknownError" || (failure as Lost).outcomeUnknown === true
+
+export const make = (): TransactionMetrics => {
+  // Finding a labelled metric costs more than counting on it.
+  const byName = new Map<string, ReturnType<typeof named>>()
+  const of = (name: string) => {
+    const known = byName.get(name) ?? named(name)
+    byName.set(name, known)
+    return known
+  }
+  return {
+    attempted: (name, failure) => {
+      const { attempt } = of(name)
+      if (failure === undefined) return attempt
+      if (failure._tag === "DsqlConflictError") {
+        const { reason } = failure
+        const conflict = Metric.increment(metrics.labelled(metrics.conflicts, { name, reason }))
+        return Effect.all([attempt, conflict, event("dsql.conflict", { "dsql.reason": reason })], { discard: true })
+      }
+      return isUnknown(failure)
+        ? Effect.zipRight(attempt, Metric.increment(metrics.labelled(metrics.unknownOutcomes, { name })))
+        : attempt
+    },
+    committed: (name, attempts) => of(name).committed(attempts)
+  }
+}
+
+/** Counts an attempt that is run again, and what time was lost with it, in milliseconds. */
+export const repeated = (name: string, cause: DsqlError, lost: number): Effect.Effect<void> =>
+  Effect.zipRight(
+    Metric.increment(metrics.labelled(metrics.retries, { name, error: cause._tag })),
+    Metric.incrementBy(metrics.labelled(metrics.retryTime, { name }), lost / 1000)
+  )

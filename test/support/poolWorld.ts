@@ -13,6 +13,7 @@ export const makeWorld = () => {
     opened: 0,
     dialling: 0,
     closed: [] as Array<number>,
+    reasons: [] as Array<string>,
     resets: [] as Array<number>,
     refuse: false,
     changed: false,
@@ -38,7 +39,11 @@ export const makeWorld = () => {
   const make = (options: Partial<Pool.Options<Item, string>> = {}) =>
     Pool.make<Item, string>({
       open,
-      close: (item) => Effect.sync(() => end(item)),
+      close: (item, reason) =>
+        Effect.sync(() => {
+          world.reasons.push(reason)
+          end(item)
+        }),
       destroy: end,
       isUsable: (item) => item.open,
       reset: (item) => (world.changed ? Effect.sync(() => void world.resets.push(item.id)) : undefined),
