@@ -508,12 +508,11 @@ layer(DsqlLocal.layerLive({}, { retry }), { excludeTestServices: true, timeout: 
       const sql = yield* SqlClient.SqlClient
       const taken = sql`UPDATE effect_sql_migrations_lease SET token = 'other', holder = 'other', expires_at = now() + interval '1 hour'`
       const files = { "1_a.sql": "CREATE TABLE a (); CREATE TABLE b ()" }
-      const error = yield* failing(files, {
-        onEvent: (event) =>
-          event._tag === "Statement" && event.position === 2 && event.state === "running"
-            ? Effect.orDie(taken)
-            : Effect.void
-      })
+      const secondStatement = (what: Effect.Effect<unknown, unknown>) => (event: DsqlMigrator.MigrationEvent) =>
+        event._tag === "Statement" && event.position === 2 && event.state === "running"
+          ? Effect.orDie(Effect.asVoid(what))
+          : Effect.void
+      const error = yield* failing(files, { patience: "1 second", onEvent: secondStatement(taken) })
       assert.deepInclude(facts(error), { reason: "LeaseLost" })
       assert.deepStrictEqual(yield* sql`SELECT to_regclass('b') AS b`, [{ b: null }])
       const waiting = yield* failing(files, { patience: "1 second" })
@@ -522,6 +521,45 @@ layer(DsqlLocal.layerLive({}, { retry }), { excludeTestServices: true, timeout: 
       assert.strictEqual((yield* DsqlMigrator.status({ loader: DsqlMigrator.fromSql(files) })).holder, "other")
       yield* sql`UPDATE effect_sql_migrations_lease SET expires_at = now()`
       assert.deepStrictEqual(yield* migrate(files), [[1, "a"]])
+    })
+  )
+
+  it.effect("are waited for by a deployer that lost its lease, whether another one finishes them or nobody does", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const files = { "1_a.sql": "CREATE TABLE a ()", "2_b.sql": "CREATE TABLE b (); INSERT INTO b DEFAULT VALUES" }
+      const overtaken = (then: Effect.Effect<unknown, unknown, SqlClient.SqlClient>) =>
+        Effect.gen(function* () {
+          yield* fresh
+          const context = yield* Effect.context<SqlClient.SqlClient>()
+          const events: Array<string> = []
+          const ran = yield* DsqlMigrator.run({
+            loader: DsqlMigrator.fromSql(files),
+            retry,
+            onEvent: (event) =>
+              Effect.suspend(() => {
+                events.push(event._tag === "Waiting" ? `Waiting for ${event.holder}` : event._tag)
+                const isThere =
+                  event._tag === "Statement" && event.id === 2 && event.position === 1 && event.state === "running"
+                if (!isThere || events.includes("Overtaken")) return Effect.void
+                events.push("Overtaken")
+                return Effect.orDie(Effect.asVoid(Effect.provide(then, context)))
+              })
+          })
+          assert.deepStrictEqual(yield* sql`SELECT count(*)::int AS n FROM b`, [{ n: 1 }])
+          return { ran, events: events.slice(events.indexOf("Overtaken") + 1) }
+        })
+      const runOut = sql`UPDATE effect_sql_migrations_lease SET expires_at = now()`
+      const other = Effect.zipRight(runOut, migrate(files))
+      assert.deepStrictEqual(yield* overtaken(other), { ran: [[1, "a"]], events: ["Waiting for undefined"] })
+      const taken = sql`UPDATE effect_sql_migrations_lease SET token = 'other', holder = 'other', expires_at = now() + interval '1 second'`
+      assert.deepStrictEqual(yield* overtaken(taken), {
+        ran: [
+          [1, "a"],
+          [2, "b"]
+        ],
+        events: ["Waiting for other", "Started", ...Array.from({ length: 4 }, () => "Statement"), "Finished"]
+      })
     })
   )
 

@@ -19,7 +19,8 @@ const folder = Effect.acquireRelease(
   (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
 )
 
-const deployer = (migrations: string) =>
+/** With a short lease the next one need not wait long for one that was killed; so many at once would starve it. */
+const deployer = (migrations: string, lease: "short" | "default" = "default") =>
   Effect.flatMap(DsqlLocal, ({ access }) =>
     Effect.flatMap(access, (access) =>
       Effect.acquireRelease(
@@ -27,6 +28,7 @@ const deployer = (migrations: string) =>
           startProgram(["test/support/migrateProgram.ts"], {
             ACCESS: JSON.stringify(access),
             MIGRATIONS: migrations,
+            LEASE: lease,
             AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true"
           })
         ),
@@ -78,7 +80,7 @@ layer(DsqlLocal.layerLive({ jobDuration: "30 millis" }, { pool: { min: 0 } }), {
           for (let done = false; !done;) {
             // The last one is let alone.
             const lines = killed < kills ? 1 + Math.floor(random() * (isSoak ? 40 : 80)) : 100_000
-            const program = yield* deployer(migrations)
+            const program = yield* deployer(migrations, "short")
             done = yield* killAfter(program, lines, Math.floor(random() * 12))
             if (!done) killed++
           }
@@ -98,7 +100,9 @@ layer(DsqlLocal.layerLive({ jobDuration: "30 millis" }, { pool: { min: 0 } }), {
         yield* local.reset
         const programs = yield* Effect.replicateEffect(deployer(migrations), deployers)
         const codes = yield* Effect.promise(() => Promise.all(programs.map(({ exited }) => exited)))
-        for (const [index, { code }] of codes.entries()) assert.strictEqual(code, 0, programs[index]!.errors())
+        for (const [index, { code }] of codes.entries()) {
+          assert.strictEqual(code, 0, programs[index]!.errors() + programs[index]!.output())
+        }
         const ran = programs.map((program) => Number(/ran (\d+)\n$/.exec(program.output())?.[1]))
         assert.deepStrictEqual(
           ran.toSorted((a, b) => a - b),

@@ -8,7 +8,7 @@ const access = JSON.parse(process.env["ACCESS"]!) as LocalAccess
 
 DsqlMigrator.run({
   loader: DsqlMigrator.fromFileSystem(process.env["MIGRATIONS"]!),
-  lease: "1 second",
+  lease: process.env["LEASE"] === "short" ? "1 second" : undefined,
   onEvent: (event) => Console.log(event._tag)
 }).pipe(
   Effect.flatMap((ran) => Console.log(`ran ${ran.length}`)),

@@ -12,8 +12,8 @@ import * as Data from "effect/Data"
  * otherwise), `Failed` (an Effect failed by itself), `Job` (its index or validation failed), `Uncertain` (nobody can tell
  * whether it took effect; the message says what to look at and what to do then).
  *
- * With others: `LeaseTimeout` (another deployer took longer than one would wait), `LeaseLost` (this one was silent for so long
- * that another took over).
+ * With others: `LeaseTimeout` (another deployer took longer than one would wait), `LeaseLost` (the same, after this one was
+ * silent for so long that another took over).
  *
  * @since 0.1.0
  * @category errors

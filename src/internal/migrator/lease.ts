@@ -52,7 +52,7 @@ const lost = (cause?: unknown) =>
   new DsqlMigrationError({
     reason: "LeaseLost",
     detail:
-      "this deployer gave no sign of life for so long that its lease ran out or was taken over by another one, which goes on from here; look at `status`, or run again",
+      "this deployer gave no sign of life for so long that its lease ran out or was taken over by another one, which goes on from here and was waited for in vain; look at `status`, or run again",
     cause
   })
 

@@ -215,22 +215,35 @@ export const run = <R>(
     const { loader, onEvent, patience, tables } = settings
     const start = yield* Clock.currentTimeMillis
     const leaseOptions = { holder: settings.holder, duration: settings.lease, retry: settings.retry }
+    const ran: Array<Ran[number]> = []
     let waited = false
+    let lost: DsqlMigrationError | undefined
     for (;;) {
       const { known, migrations } = yield* survey(sql, tables, loader)
       const pending = yield* runnable(migrations, known)
-      if (pending.length === 0) return []
+      if (pending.length === 0) return ran
       yield* ensure(sql, tables)
       const outcome = yield* withLease(sql, tables, leaseOptions, (lease) =>
         Effect.gen(function* () {
           // Others may have run some of it until the lease was had.
           const now = yield* read(sql, tables)
           const pending = yield* runnable(migrations, now)
-          yield* Effect.forEach(pending, (migration) => runMigration(sql, lease, now, migration, settings), {
-            discard: true
-          })
-          return pending.map(({ id, name }) => [id, name] as const)
+          for (const migration of pending) {
+            yield* runMigration(sql, lease, now, migration, settings)
+            ran.push([migration.id, migration.name])
+          }
+          return ran
         })
+      ).pipe(
+        // Whoever took over goes on from here, and is waited for as if it had come first.
+        Effect.catchIf(
+          (error) => error instanceof DsqlMigrationError && error.reason === "LeaseLost",
+          (error) => {
+            lost = error as DsqlMigrationError
+            waited = false
+            return Effect.as(Effect.logWarning("The lease on migrations was lost", lost), undefined)
+          }
+        )
       )
       if (outcome !== undefined) return outcome.result
       const holder = yield* holderOf(sql, tables)
@@ -240,6 +253,7 @@ export const run = <R>(
         yield* Effect.logDebug(`Waiting for ${holder ?? "another deployer"} to migrate`)
       }
       if ((yield* Clock.currentTimeMillis) - start > Duration.toMillis(patience)) {
+        if (lost !== undefined) return yield* lost
         return yield* new DsqlMigrationError({
           reason: "LeaseTimeout",
           detail: `${holder ?? "another deployer"} has been migrating for longer than ${Duration.format(patience)}; look what it does, or wait longer (\`patience\`). A deployer that died lets go after ${Duration.format(settings.lease)}`
