@@ -1,6 +1,6 @@
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Chunk, Effect, Exit, Random, Stream } from "effect"
+import { Chunk, Effect, Exit, Stream } from "effect"
 import { DsqlBatch, DsqlErrors, DsqlTransaction } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import * as DsqlTesting from "effect-dsql/Testing"
@@ -230,23 +230,6 @@ const emptyTable = (definition: string) =>
     )
   )
 
-/** Cuts off one of the connections, whatever it is doing. */
-const cut = Effect.gen(function* () {
-  const local = yield* DsqlLocal
-  const connections = yield* local.connections
-  const one = connections[yield* Random.nextIntBetween(0, Math.max(1, connections.length))]
-  return one !== undefined && (yield* local.dropConnection(one.id))
-})
-
-/** What batches are told for which after each of them a connection is cut off, while others are under way. */
-const underFire = Effect.map(Effect.context<DsqlLocal>(), (context) => {
-  let cuts = 0
-  return {
-    onProgress: () => Effect.map(Effect.provide(cut, context), (done) => (cuts += done ? 1 : 0)),
-    cuts: () => cuts
-  }
-})
-
 layer(DsqlLocal.layerLive({}, { pool: { connectRate: 1_000 } }), { excludeTestServices: true, timeout: "60 seconds" })(
   "batches on a cluster",
   (it) => {
@@ -285,27 +268,6 @@ layer(DsqlLocal.layerLive({}, { pool: { connectRate: 1_000 } }), { excludeTestSe
         assert.deepInclude(progress, { written: 3_000, transactions: 1 })
         assert.deepStrictEqual(yield* count, { rows: 3_000, ids: 3_000 })
       })
-    )
-
-    it.effect("write each row once while connections break, with keys of the rows and with keys of the table", () =>
-      Effect.gen(function* () {
-        const retry = { ...quick, deadline: "1 minute" } as const
-        const fire = yield* underFire
-        const insert = DsqlBatch.insert<object>({
-          ...options,
-          retry,
-          maxRows: 100,
-          concurrency: 4,
-          onProgress: fire.onProgress
-        })
-        yield* emptyTable("id int PRIMARY KEY, name text")
-        yield* insert(owners(5_000))
-        assert.deepStrictEqual(yield* count, { rows: 5_000, ids: 5_000 })
-        yield* emptyTable("id bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) PRIMARY KEY, name text UNIQUE")
-        yield* insert(Stream.map(owners(5_000), ({ name }) => ({ name })))
-        assert.deepStrictEqual(yield* count, { rows: 5_000, ids: 5_000 })
-        assert.isAbove(fire.cuts(), 50)
-      }).pipe(Effect.withRandom(Random.make("batches")))
     )
 
     it.effect("go on from the last row that a run has told of", () =>
