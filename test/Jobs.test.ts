@@ -1,8 +1,11 @@
 import { SqlClient } from "@effect/sql"
 import { assert, layer } from "@effect/vitest"
 import { Chunk, Effect, Option, Stream } from "effect"
-import { DsqlJobs } from "effect-dsql"
+import { DsqlJobs, DsqlMigrator } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
+import { dirname, join } from "node:path"
+import { withInternalSession } from "../src/local/internalSession.js"
+import { internalUser } from "../src/local/template.js"
 
 const prepare = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -78,6 +81,34 @@ layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "60 seconds" 
       )
       yield* sql`UPDATE owner SET email = id || '@x'`
       assert.isTrue(Option.isSome(yield* unique))
+    })
+  )
+
+  it.effect("leave an index alone that can be used, although its job has failed", () =>
+    Effect.gen(function* () {
+      const sql = yield* prepare
+      const { caFile } = yield* DsqlLocal
+      yield* sql`UPDATE owner SET email = 'a@x'`
+      // By nothing that DSQL has, so that only what is done about the index can tell the two apart.
+      const makeValid = Effect.promise(() =>
+        withInternalSession(join(dirname(caFile), ".s.PGSQL.5432"), internalUser, "postgres", ({ run }) =>
+          run("UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'by_email'::regclass")
+        )
+      )
+      const error = yield* Effect.flip(
+        DsqlMigrator.run({
+          loader: DsqlMigrator.fromSql({ "1_index.sql": "CREATE UNIQUE INDEX ASYNC by_email ON owner (email)" }),
+          onEvent: (event) =>
+            event._tag === "Job" && event.job.status === "failed" ? Effect.asVoid(makeValid) : Effect.void
+        })
+      )
+      assert.deepInclude(error, { _tag: "DsqlMigrationError", reason: "Job" })
+      assert(error.cause instanceof DsqlJobs.DsqlJobError)
+      assert.deepInclude(error.cause, { reason: "Failed", dropped: undefined })
+      assert.deepStrictEqual(
+        (yield* definitions).map(({ definition, valid }) => [valid, definition]),
+        [[true, "CREATE UNIQUE INDEX by_email ON public.owner USING btree (email)"]]
+      )
     })
   )
 
