@@ -20,15 +20,17 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { DsqlConfig, type Resolved } from "./Config.js"
 import { DsqlConnection } from "./Connection.js"
-import { DsqlTransactionError, DsqlUnsupportedError } from "./Errors.js"
+import { type DsqlStatementError, DsqlTransactionError, DsqlUnsupportedError } from "./Errors.js"
 import { channelOf, type Channels } from "./internal/channel.js"
 import { json } from "./internal/compiler.js"
 import { type Derive, deriveKey } from "./internal/derived.js"
 import * as Deadlines from "./internal/deadlines.js"
 import { pgTag, pgTypeId } from "./internal/pgTag.js"
+import type { Result } from "./internal/request.js"
 import * as Retry from "./internal/retry.js"
 import { Session } from "./internal/session.js"
 import { type FailWithSqlError, makeFailWithSqlError } from "./internal/sqlError.js"
+import { startStatement } from "./internal/statement.js"
 import { statementSettings } from "./internal/statementSettings.js"
 import * as Transaction from "./internal/transaction.js"
 import { oneByOne } from "./internal/turns.js"
@@ -64,7 +66,7 @@ export const makeOver = (
     const { compiler, spanAttributes, transformRows } = statementSettings(config)
 
     const pooled = new Session(
-      { use: (f) => connections.use(f), streams: connections.reserve, autocommit: true },
+      { use: (f) => connections.use(f), run: connections.run, streams: connections.reserve, autocommit: true },
       failWithSqlError
     )
     const transactions = Transaction.make(
@@ -148,10 +150,15 @@ export const make: Effect.Effect<
   PgClient.PgClient,
   never,
   DsqlConfig | DsqlConnection | Reactivity.Reactivity | Scope.Scope
-> = Effect.flatMap(DsqlConnection, ({ reserve, use }) =>
+> = Effect.flatMap(DsqlConnection, ({ request, reserve, use }) =>
   makeOver({
     use: (f, by) => use((connection) => f(channelOf(connection)), by),
-    reserve: Effect.map(reserve, channelOf)
+    reserve: Effect.map(reserve, channelOf),
+    run: (statement) =>
+      request<ReadonlyArray<Result>, DsqlStatementError>({
+        start: (connection, end) => startStatement(connection, statement, end),
+        stop: (connection) => connection.destroy()
+      })
   })
 )
 

@@ -26,6 +26,15 @@ import * as Pool from "./Pool.js"
 export type { Connection } from "./internal/dial.js"
 
 /**
+ * What to do with a connection where no effect of its own is needed: `start` calls `end` back, once; `stop` is called where
+ * that is interrupted, and must destroy the connection.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Request<A, E> extends Pool.Request<Connection, A, E> {}
+
+/**
  * Where connections come from. `use` lends one for the time of an effect, `reserve` until the scope closes. An idle one is
  * lent in one synchronous step; otherwise the caller waits, in order, for at most `pool.acquireTimeout`, and until `by`, in
  * milliseconds since the epoch, at the latest.
@@ -41,6 +50,8 @@ export class DsqlConnection extends Context.Tag("effect-dsql/DsqlConnection")<
       by?: number
     ) => Effect.Effect<A, E | DsqlConnectError, R>
     readonly reserve: Effect.Effect<Connection, DsqlConnectError, Scope.Scope>
+    /** As `use`, for a request that calls back; what one statement outside of a transaction is. */
+    readonly request: <A, E>(request: Request<A, E>) => Effect.Effect<A, E | DsqlConnectError>
   }
 >() {}
 

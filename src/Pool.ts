@@ -49,8 +49,19 @@ export interface Pool<A, E> {
   readonly use: <B, E2, R>(f: (item: A) => Effect.Effect<B, E2, R>, by?: number) => Effect.Effect<B, E | E2, R>
   /** Lends one until the scope closes. */
   readonly reserve: Effect.Effect<A, E, Scope.Scope>
+  /**
+   * Lends one for a request that calls back with its outcome: the same as `use` for a fraction of its steps, and whoever
+   * waits is served in the very step in which the one before is done. An interruption stops it by `stop`, behind which the
+   * item must not be usable any more.
+   */
+  readonly request: <B, E2>(request: Request<A, B, E2>) => Effect.Effect<B, E | E2>
   /** Opens those that are kept, together and at least one; fails when one of them cannot be opened. */
   readonly fill: Effect.Effect<void, E>
+}
+
+export interface Request<A, B, E> {
+  readonly start: (item: A, end: (outcome: Effect.Effect<B, E>) => void) => void
+  readonly stop: (item: A) => void
 }
 
 interface Slot<A> {
@@ -59,14 +70,11 @@ interface Slot<A> {
   idleSince: number
 }
 
-class Caller<A, E> extends Waiter<Slot<A>, E> {
-  /** What still is to come at a time is called off when the caller is served. */
-  callOff = (): void => {}
-
-  override serve(outcome: Exit.Exit<Slot<A>, E>): void {
-    this.callOff()
-    super.serve(outcome)
-  }
+/** Somebody in line. */
+interface Caller<A, E> {
+  readonly serve: (outcome: Exit.Exit<Slot<A>, E>) => void
+  /** Calls off what is to come if it takes too long. */
+  callOff: () => void
 }
 
 interface Dial {
@@ -130,14 +138,28 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       return undefined
     }
 
+    const serve = (caller: Caller<A, E>, outcome: Exit.Exit<Slot<A>, E>) => {
+      caller.callOff()
+      caller.serve(outcome)
+    }
+
+    const freed: Array<Slot<A>> = []
+    let handing = false
     const hand = (slot: Slot<A>) => {
-      const waiter = waiters.shift()
-      if (waiter === undefined) {
-        slot.idleSince = now()
-        idle.push(slot)
+      freed.push(slot)
+      // A request that is over at once gives back inside of this loop, which then goes on by itself: no recursion.
+      if (handing) return
+      handing = true
+      for (let next = freed.shift(); next !== undefined; next = freed.shift()) {
+        const waiter = waiters.shift()
+        if (waiter === undefined) {
+          next.idleSince = now()
+          idle.push(next)
+        }
+        changed()
+        if (waiter !== undefined) serve(waiter, Exit.succeed(next))
       }
-      changed()
-      waiter?.serve(Exit.succeed(slot))
+      handing = false
     }
 
     const settle = (dial: Dial, exit: Exit.Exit<readonly [item: A, random: number], E>) => {
@@ -154,7 +176,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       } else if (!dial.givenUp && !dial.spare) {
         const waiter = waiters.shift()
         changed()
-        waiter?.serve(Exit.failCause(exit.cause))
+        if (waiter !== undefined) serve(waiter, Exit.failCause(exit.cause))
       }
       dialForWaiters()
     }
@@ -229,6 +251,18 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       trimDials()
     }
 
+    const lineUp = (served: Caller<A, E>["serve"], by = Infinity): Caller<A, E> => {
+      const caller: Caller<A, E> = { serve: served, callOff: constVoid }
+      caller.callOff = deadlines.after(Math.min(acquireTimeout, by - now()), () => {
+        leaveLine(caller)
+        caller.serve(Exit.fail(onAcquireTimeout()))
+      })
+      waiters.push(caller)
+      changed()
+      dialForWaiters()
+      return caller
+    }
+
     /** To be run where nothing can be interrupted; the wait can be. */
     const checkout = <B, E2, R>(
       restore: Restore,
@@ -243,15 +277,9 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       if (slot !== undefined) {
         return lend(slot)
       }
-      const caller = new Caller<A, E>()
-      caller.callOff = deadlines.after(Math.min(acquireTimeout, by - now()), () => {
-        leaveLine(caller)
-        caller.serve(Exit.fail(onAcquireTimeout()))
-      })
-      waiters.push(caller)
-      changed()
-      dialForWaiters()
-      const served = caller.wait(restore, (served) => {
+      const waiter = new Waiter<Slot<A>, E>()
+      const caller = lineUp((outcome) => waiter.serve(outcome), by)
+      const served = waiter.wait(restore, (served) => {
         if (served === undefined) leaveLine(caller)
         else if (Exit.isSuccess(served)) giveBack(served.value)
       })
@@ -281,7 +309,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
         closed = true
         onChange({ inUse: 0, idle: 0, waiting: 0 })
         for (const waiter of waiters.splice(0)) {
-          waiter.serve(Exit.fail(onClosed()))
+          serve(waiter, Exit.fail(onClosed()))
         }
         return Effect.forEach(slots, (slot) => close(slot.item, "shutdown"), {
           concurrency: "unbounded",
@@ -313,6 +341,43 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
           )
         ),
       reserve,
+      request: <B, E2>({ start, stop }: Request<A, B, E2>) =>
+        Effect.async<B, E | E2>((resume) => {
+          if (closed) return resume(Effect.fail(onClosed()))
+          used = true
+          let lent: Slot<A> | undefined
+          let isOver = false
+          const begin = (slot: Slot<A>) => {
+            lent = slot
+            const end = (outcome: Effect.Effect<B, E2>) => {
+              if (isOver) return
+              isOver = true
+              giveBack(slot)
+              resume(outcome)
+            }
+            try {
+              start(slot.item, end)
+            } catch (defect) {
+              stop(slot.item)
+              end(Effect.die(defect))
+            }
+          }
+          const idle = takeIdle()
+          if (idle !== undefined) begin(idle)
+          const caller =
+            idle === undefined
+              ? lineUp((outcome) =>
+                  Exit.isSuccess(outcome) ? begin(outcome.value) : resume(Exit.failCause(outcome.cause))
+                )
+              : undefined
+          return Effect.sync(() => {
+            if (caller !== undefined && lent === undefined) return leaveLine(caller)
+            if (lent === undefined || isOver) return
+            isOver = true
+            stop(lent.item)
+            giveBack(lent)
+          })
+        }),
       // Each is held until all are there, or one would do for all.
       fill: Effect.scoped(
         Effect.replicateEffect(reserve, Math.max(min, 1), { concurrency: "unbounded", discard: true })

@@ -170,10 +170,12 @@ layer(DsqlLocal.layer(withInstruments), live)("faults", (it) => {
       }
       const connections = Layer.effect(
         DsqlConnection.DsqlConnection,
-        Effect.map(DsqlConnection.DsqlConnection, ({ reserve, use }) => ({
+        Effect.map(DsqlConnection.DsqlConnection, ({ request, reserve, use }) => ({
           use: <A, E, R>(f: (connection: DsqlConnection.Connection) => Effect.Effect<A, E, R>) =>
             use((connection) => Effect.suspend(() => (delay(connection), f(connection)))),
-          reserve: Effect.tap(reserve, (connection) => Effect.sync(() => delay(connection)))
+          reserve: Effect.tap(reserve, (connection) => Effect.sync(() => delay(connection))),
+          request: <A, E>({ start, stop }: DsqlConnection.Request<A, E>) =>
+            request<A, E>({ start: (connection, end) => (delay(connection), start(connection, end)), stop })
         }))
       ).pipe(Layer.provide(DsqlConnection.layer))
       yield* Effect.gen(function* () {

@@ -23,7 +23,7 @@ const watchedClient = (proxy: Proxy, broken: Array<string>) => {
   }
   const watched = Layer.effect(
     DsqlConnection.DsqlConnection,
-    Effect.map(DsqlConnection.DsqlConnection, ({ reserve, use }) => ({
+    Effect.map(DsqlConnection.DsqlConnection, ({ request, reserve, use }) => ({
       use: <A, E, R>(f: (connection: DsqlConnection.Connection) => Effect.Effect<A, E, R>) =>
         use((connection) =>
           Effect.acquireUseRelease(
@@ -37,7 +37,21 @@ const watchedClient = (proxy: Proxy, broken: Array<string>) => {
           Effect.sync(() => take(connection)),
           () => Effect.sync(() => lent.delete(connection))
         )
-      )
+      ),
+      request: <A, E>({ start, stop }: DsqlConnection.Request<A, E>) =>
+        request<A, E>({
+          start: (connection, end) => {
+            take(connection)
+            start(connection, (outcome) => {
+              lent.delete(connection)
+              end(outcome)
+            })
+          },
+          stop: (connection) => {
+            lent.delete(connection)
+            stop(connection)
+          }
+        })
     }))
   ).pipe(Layer.provide(DsqlConnection.layer))
   return DsqlClient.layer.pipe(

@@ -265,7 +265,8 @@ const clientOf = (options: DsqlConfig.Options) => {
   const lent: Array<DsqlConnection.Connection> = []
   const connections = Layer.effect(
     DsqlConnection.DsqlConnection,
-    Effect.map(DsqlConnection.DsqlConnection, ({ reserve, use }) => ({
+    Effect.map(DsqlConnection.DsqlConnection, ({ request, reserve, use }) => ({
+      request,
       reserve,
       use: (f, by) =>
         use((connection) => {

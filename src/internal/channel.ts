@@ -5,7 +5,7 @@ import type { Connection } from "../Connection.js"
 import type { DsqlError } from "../Errors.js"
 import { type Cursor, openAlone, openInTransaction } from "./cursor.js"
 import type { Result } from "./request.js"
-import { run, type StatementOptions } from "./statement.js"
+import { run, type Statement, type StatementOptions } from "./statement.js"
 
 /** Waits for its turn among the requests on one connection. */
 export type InTurn = <A>(request: Effect.Effect<A, DsqlError>) => Effect.Effect<A, DsqlError>
@@ -33,10 +33,12 @@ export interface Channels {
     by?: number
   ) => Effect.Effect<A, E | DsqlError, R>
   readonly reserve: Effect.Effect<Channel, DsqlError, Scope.Scope>
+  /** Runs one statement on any of them. */
+  readonly run: (statement: Statement) => Effect.Effect<ReadonlyArray<Result>, DsqlError>
 }
 
 export const channelOf = (connection: Connection): Channel => ({
-  run: (text, values, options) => run(connection, text, values, options),
+  run: (text, values = [], options) => run(connection, { text, values, options }),
   openAlone: (text, values) => openAlone(connection, text, values),
   openInTransaction: (inTurn, text, values) =>
     openInTransaction((f) => inTurn(Effect.suspend(() => f(connection))), text, values),

@@ -12,7 +12,7 @@ import type { Channel } from "./channel.js"
 import type { Cursor } from "./cursor.js"
 import type { Result } from "./request.js"
 import type { FailWithSqlError } from "./sqlError.js"
-import type { StatementOptions } from "./statement.js"
+import type { Statement, StatementOptions } from "./statement.js"
 
 type Rows = ReadonlyArray<Record<string, unknown>>
 type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
@@ -20,6 +20,7 @@ type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArra
 /** How a session comes to a connection: its own, or one of the pool's for each statement. */
 export interface Source {
   readonly use: <A>(f: (channel: Channel) => Effect.Effect<A, DsqlError>) => Effect.Effect<A, DsqlError>
+  readonly run: (statement: Statement) => Effect.Effect<ReadonlyArray<Result>, DsqlError>
   /** Whether statements are transactions of their own, which commit by themselves. */
   readonly autocommit: boolean
   /** Where a stream's cursor is opened: on a connection of its own, or on the session's, among its other statements. */
@@ -64,12 +65,8 @@ export class Session implements SqlConnection.Connection {
     values: ReadonlyArray<unknown>,
     options?: StatementOptions
   ): Effect.Effect<ReadonlyArray<Result>, SqlError> {
-    return Effect.catchAll(
-      this.source.use((channel) => {
-        const results = channel.run(text, values, options)
-        return this.source.autocommit ? Effect.mapError(results, ofCommit) : results
-      }),
-      this.failWithSqlError
+    return Effect.catchAll(this.source.run({ text, values, options }), (error) =>
+      this.failWithSqlError(this.source.autocommit ? ofCommit(error) : error)
     )
   }
 

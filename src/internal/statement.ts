@@ -98,12 +98,19 @@ export const submit = (
     return Effect.sync(connection.destroy)
   })
 
+/** Takes what a statement has come to. */
+type End = (outcome: Effect.Effect<ReadonlyArray<Result>, DsqlStatementError>) => void
+
 /** The simple protocol: no parameters, any number of statements. */
-const simple = (connection: Connection, text: string, rowMode: RowMode) =>
-  submit(connection, rowMode, (messages) => {
+const startSimple = (connection: Connection, text: string, rowMode: RowMode, end: End): void => {
+  const send = (messages: Messages) => {
     connection.changes.sending(text)
     messages.query(text)
-  })
+  }
+  start(connection, rowMode, send, undefined, (error, { results }) =>
+    end(error === undefined ? Effect.succeed(results) : Effect.fail(error))
+  )
+}
 
 /** "cached plan must not change result type", and a name that the server does not know (any more). */
 const isStale = (error: DsqlStatementError): boolean =>
@@ -112,39 +119,38 @@ const isStale = (error: DsqlStatementError): boolean =>
     : error._tag === "DsqlQueryError" && error.sqlState === "26000"
 
 /** With `prepare` the server keeps the statement under a name. */
-const extended = (
+const startExtended = (
   connection: Connection,
   text: string,
   values: ReadonlyArray<unknown>,
   rowMode: RowMode,
-  prepare: boolean
-): Effect.Effect<Request, DsqlStatementError> =>
-  Effect.async((resume) => {
-    const encoded = encode(connection, values)
-    if (Either.isLeft(encoded)) return resume(Effect.fail(encoded.left))
-    const { statements } = connection
-    const attempt = (isFirst: boolean): void => {
-      const statement = prepare ? statements.use(text) : undefined
-      const send = (messages: Messages) => {
-        sendPortal(messages, connection, { text, values: encoded.right, statement, portal: "", rows: 0 })
-        messages.sync()
-      }
-      start(connection, rowMode, send, statement?.shape ?? undefined, (error, request) => {
-        if (error === undefined) {
-          if (statement !== undefined) statement.shape = request.described ?? null
-          return resume(Effect.succeed(request))
-        }
-        if (statement !== undefined && isStale(error)) {
-          statements.forget(text)
-          // Refused before it did anything, so it may run again; but inside a transaction block that is lost as a whole.
-          if (isFirst && !connection.inTransaction()) return attempt(false)
-        }
-        resume(Effect.fail(error))
-      })
+  prepare: boolean,
+  end: End
+): void => {
+  const encoded = encode(connection, values)
+  if (Either.isLeft(encoded)) return end(Effect.fail(encoded.left))
+  const { statements } = connection
+  const attempt = (isFirst: boolean): void => {
+    const statement = prepare ? statements.use(text) : undefined
+    const send = (messages: Messages) => {
+      sendPortal(messages, connection, { text, values: encoded.right, statement, portal: "", rows: 0 })
+      messages.sync()
     }
-    attempt(true)
-    return Effect.sync(connection.destroy)
-  })
+    start(connection, rowMode, send, statement?.shape ?? undefined, (error, request) => {
+      if (error === undefined) {
+        if (statement !== undefined) statement.shape = request.described ?? null
+        return end(Effect.succeed(request.results))
+      }
+      if (statement !== undefined && isStale(error)) {
+        statements.forget(text)
+        // Refused before it did anything, so it may run again; but inside a transaction block that is lost as a whole.
+        if (isFirst && !connection.inTransaction()) return attempt(false)
+      }
+      end(Effect.fail(error))
+    })
+  }
+  attempt(true)
+}
 
 export interface StatementOptions {
   readonly rowMode?: RowMode | undefined
@@ -152,14 +158,26 @@ export interface StatementOptions {
   readonly prepare?: boolean | undefined
 }
 
-/** One statement; several, when the text holds them and there are no parameters. */
+/** A statement with its parameters; several statements, when the text holds them and there are no parameters. */
+export interface Statement {
+  readonly text: string
+  readonly values: ReadonlyArray<unknown>
+  readonly options?: StatementOptions | undefined
+}
+
+/** Runs one where nobody needs an effect of its own. To stop it, the connection must be destroyed. */
+export const startStatement = (connection: Connection, { options, text, values }: Statement, end: End): void => {
+  const { prepare = true, rowMode = "object" } = options ?? {}
+  if (values.length === 0) startSimple(connection, text, rowMode, end)
+  else startExtended(connection, text, values, rowMode, prepare, end)
+}
+
+/** The same as an effect. Interrupting it destroys the connection. */
 export const run = (
   connection: Connection,
-  text: string,
-  values: ReadonlyArray<unknown> = [],
-  { prepare = true, rowMode = "object" }: StatementOptions = {}
+  statement: Statement
 ): Effect.Effect<ReadonlyArray<Result>, DsqlStatementError> =>
-  Effect.map(
-    values.length === 0 ? simple(connection, text, rowMode) : extended(connection, text, values, rowMode, prepare),
-    ({ results }) => results
-  )
+  Effect.async((resume) => {
+    startStatement(connection, statement, resume)
+    return Effect.sync(connection.destroy)
+  })

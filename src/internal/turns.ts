@@ -51,24 +51,27 @@ export const oneByOne = (channel: Channel, autocommit: boolean, { begun, ended, 
     )
   }
 
+  const use: Turns["use"] = (f) =>
+    Effect.uninterruptibleMask((restore) =>
+      inTurn(restore, () => {
+        const error = refusal()
+        if (error !== undefined) {
+          pass()
+          return Effect.fail(error)
+        }
+        begun?.()
+        return Effect.flatMap(Effect.exit(restore(f(channel))), (exit) => {
+          pass()
+          return ended === undefined ? exit : ended(exit)
+        })
+      })
+    )
+
   return {
     autocommit,
     streams: channel,
-    use: (f) =>
-      Effect.uninterruptibleMask((restore) =>
-        inTurn(restore, () => {
-          const error = refusal()
-          if (error !== undefined) {
-            pass()
-            return Effect.fail(error)
-          }
-          begun?.()
-          return Effect.flatMap(Effect.exit(restore(f(channel))), (exit) => {
-            pass()
-            return ended === undefined ? exit : ended(exit)
-          })
-        })
-      ),
+    use,
+    run: ({ options, text, values }) => use((channel) => channel.run(text, values, options)),
     settled: Effect.uninterruptibleMask((restore) => (busy ? inTurn(restore, () => Effect.sync(pass)) : Effect.void))
   }
 }

@@ -68,7 +68,8 @@ export const make = (
     )
   const use: Channels["use"] = (f, by = Infinity) => Effect.flatMap(Number.isFinite(by) ? connectBy(by) : connect, f)
   // Loaded here, so that a test clock that is moved finds nobody waiting for an import.
-  return Client.makeOver({ use, reserve: connect }, makeFailWithSqlError(SqlError)).pipe(
+  const run: Channels["run"] = ({ options, text, values }) => use((channel) => channel.run(text, values, options))
+  return Client.makeOver({ use, reserve: connect, run }, makeFailWithSqlError(SqlError)).pipe(
     Effect.provideService(DsqlConfig, config)
   )
 }
