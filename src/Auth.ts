@@ -26,7 +26,8 @@ import { fromProfileOrChain } from "./internal/sdkProviders.js"
 import { event, failedWith } from "./internal/spans.js"
 
 /**
- * AWS credentials. `expiration` is in milliseconds since the epoch; without it they are taken to be long-lived.
+ * AWS credentials. `expiration` is in milliseconds since the epoch; without it they are taken to be long-lived. `source` is
+ * what the AWS SDK calls the providers that had a part in them, `CREDENTIALS_ENV_VARS` for instance; it changes nothing.
  *
  * @since 0.1.0
  * @category models
@@ -36,6 +37,7 @@ export interface Credentials {
   readonly secretAccessKey: Redacted.Redacted
   readonly sessionToken?: Redacted.Redacted | undefined
   readonly expiration?: number | undefined
+  readonly source?: ReadonlyArray<string> | undefined
 }
 
 /**

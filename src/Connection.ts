@@ -9,16 +9,13 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as RateLimiter from "effect/RateLimiter"
 import type * as Scope from "effect/Scope"
-import { X509Certificate } from "node:crypto"
-import { readFile } from "node:fs/promises"
-import { createSecureContext } from "node:tls"
 import { DsqlToken } from "./Auth.js"
-import { DsqlConfig, type Resolved } from "./Config.js"
-import type { DsqlConnectError } from "./Errors.js"
-import { DsqlConfigError } from "./Errors.js"
+import { DsqlConfig } from "./Config.js"
+import type { DsqlConfigError, DsqlConnectError } from "./Errors.js"
 import { type Ending, forConnections, timed } from "./internal/clientMetrics.js"
 import { dial, type Connection } from "./internal/dial.js"
 import { networkError } from "./internal/driverError.js"
+import { secureContextFor } from "./internal/secureContext.js"
 import { makeSetup } from "./internal/setup.js"
 import { failedWith, spanAttributes } from "./internal/spans.js"
 import * as Pool from "./Pool.js"
@@ -54,45 +51,6 @@ export class DsqlConnection extends Context.Tag("effect-dsql/DsqlConnection")<
     readonly request: <A, E>(request: Request<A, E>) => Effect.Effect<A, E | DsqlConnectError>
   }
 >() {}
-
-const caError = ({ caFile }: Resolved["tls"], detail: string, cause: unknown) =>
-  new DsqlConfigError({
-    reason: "InvalidOption",
-    option: caFile === undefined ? "tls.ca" : "tls.caFile (DSQL_SSLROOTCERT)",
-    detail,
-    cause
-  })
-
-const readCa = (tls: Resolved["tls"]): Effect.Effect<string | undefined, DsqlConfigError> => {
-  const { ca, caFile } = tls
-  return caFile === undefined
-    ? Effect.succeed(ca)
-    : Effect.tryPromise({
-        try: () => readFile(caFile, "utf8"),
-        catch: (cause) =>
-          caError(tls, `cannot read ${caFile}; if it came from a local cluster, that cluster has ended`, cause)
-      })
-}
-
-/** OpenSSL passes over what is no certificate. */
-const assertCertificate = (ca: string | undefined) => (ca === undefined ? undefined : new X509Certificate(ca))
-
-/** Made once for all connections, since parsing the certificates costs more than a handshake. */
-const secureContextFor = (tls: Resolved["tls"]) =>
-  Effect.flatMap(readCa(tls), (ca) =>
-    Effect.try({
-      try: () => {
-        assertCertificate(ca)
-        return createSecureContext({ ca, minVersion: "TLSv1.2" })
-      },
-      catch: (cause) =>
-        caError(
-          tls,
-          `${tls.caFile ?? "the text"} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)`,
-          cause
-        )
-    })
-  )
 
 /**
  * Opens connections as they are needed, at most `pool.max` at a time. Unless `lazy`, `pool.min` are opened at once and in

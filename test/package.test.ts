@@ -43,6 +43,7 @@ const promised: Record<string, ReadonlyArray<string>> = {
     "DsqlClient",
     "DsqlConfig",
     "DsqlConnection",
+    "DsqlDoctor",
     "DsqlErrors",
     "DsqlJobs",
     "DsqlLayer",
@@ -55,6 +56,7 @@ const promised: Record<string, ReadonlyArray<string>> = {
   "./Client": ["make"],
   "./Config": ["DsqlConfig"],
   "./Connection": ["DsqlConnection"],
+  "./Doctor": ["examine", "examineEnvironment"],
   "./Errors": [
     "DsqlAuthenticationError",
     "DsqlConfigError",

@@ -16,6 +16,7 @@ import {
   DsqlClient,
   DsqlConfig,
   DsqlConnection,
+  DsqlDoctor,
   DsqlErrors,
   DsqlJobs,
   DsqlLayer,
@@ -43,6 +44,7 @@ each("the package", Package, {
   DsqlClient: () => expectTypeOf(Package.DsqlClient).toEqualTypeOf<typeof DsqlClient>(),
   DsqlConfig: () => expectTypeOf(Package.DsqlConfig).toEqualTypeOf<typeof DsqlConfig>(),
   DsqlConnection: () => expectTypeOf(Package.DsqlConnection).toEqualTypeOf<typeof DsqlConnection>(),
+  DsqlDoctor: () => expectTypeOf(Package.DsqlDoctor).toEqualTypeOf<typeof DsqlDoctor>(),
   DsqlErrors: () => expectTypeOf(Package.DsqlErrors).toEqualTypeOf<typeof DsqlErrors>(),
   DsqlJobs: () => expectTypeOf(Package.DsqlJobs).toEqualTypeOf<typeof DsqlJobs>(),
   DsqlLayer: () => expectTypeOf(Package.DsqlLayer).toEqualTypeOf<typeof DsqlLayer>(),
@@ -215,6 +217,28 @@ each("DsqlLayer", DsqlLayer, {
     >()
   },
   DsqlLive: () => expectTypeOf(DsqlLayer.DsqlLive).toEqualTypeOf<Layer.Layer<Client, LayerError>>()
+})
+
+each("DsqlDoctor", DsqlDoctor, {
+  examine: () => {
+    expectTypeOf(DsqlDoctor.examine(host)).toEqualTypeOf<Effect.Effect<DsqlDoctor.Report>>()
+    // How a layer fails is a part of the report; what it needs is not.
+    expectTypeOf(DsqlDoctor.examine({ host }, { credentials: fromVault })).toEqualTypeOf<
+      Effect.Effect<DsqlDoctor.Report, never, Vault>
+    >()
+    // @ts-expect-error there is no password
+    void DsqlDoctor.examine({ host, password: "secret" })
+  },
+  examineEnvironment: () => {
+    expectTypeOf(DsqlDoctor.examineEnvironment()).toEqualTypeOf<Effect.Effect<DsqlDoctor.Report>>()
+    const token = Layer.effect(
+      DsqlAuth.DsqlToken,
+      Effect.map(Vault, () => ({ get: Effect.never }))
+    )
+    expectTypeOf(DsqlDoctor.examineEnvironment({ token })).toEqualTypeOf<
+      Effect.Effect<DsqlDoctor.Report, never, Vault>
+    >()
+  }
 })
 
 /** What an effect that needs a vault and fails becomes in a transaction that is run again. */

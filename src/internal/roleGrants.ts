@@ -29,13 +29,19 @@ const name = (option: string, value: string): Either.Either<string, DsqlConfigEr
 const identity = /^arn:aws[a-z-]*:iam::(\d{12}):(?:user|role)\/[!-~]+$/
 const session = /^(arn:aws[a-z-]*):sts::(\d{12}):assumed-role\/([^/]+)\/.+$/
 
+/** Whom roles are mapped to when this identity is to log in: for a session of a role, that role. Its path is not told. */
+export const granteeOf = (arn: string): string => {
+  const [, partition, account, role] = session.exec(arn) ?? []
+  return partition === undefined ? arn : `${partition}:iam::${account}:role/${role}`
+}
+
 const arn = (value: string): Either.Either<string, DsqlConfigError> => {
   if (identity.test(value)) return Either.right(value)
-  const [, partition, account, role] = session.exec(value) ?? []
+  const grantee = granteeOf(value)
   const instead =
-    partition === undefined
+    grantee === value
       ? `must be the ARN of an IAM user or role, such as arn:aws:iam::111122223333:role/orders, not ${JSON.stringify(value)}`
-      : `is of one session of a role; map the role itself: ${partition}:iam::${account}:role/${role} (with its path, if it has one)`
+      : `is of one session of a role; map the role itself: ${grantee} (with its path, if it has one)`
   return Either.left(invalid("arn", instead))
 }
 
