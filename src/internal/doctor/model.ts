@@ -1,5 +1,4 @@
 /** What a step of the examination comes to, and how long it took. */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -33,14 +32,11 @@ export interface Attempt<A> {
 }
 
 /** What nobody expects, above all from layers and functions of users, is a trouble as well. */
-const unexpected = (cause: Cause.Cause<never>): Trouble => {
-  const defect = Cause.squash(cause)
-  return {
-    summary: "failed unexpectedly",
-    cause: defect instanceof Error ? defect.message : String(defect),
-    cures: [{ kind: "change", text: "mend what is said here, in a layer or function of your own" }]
-  }
-}
+const unexpected = (defect: unknown): Trouble => ({
+  summary: "failed unexpectedly",
+  cause: defect instanceof Error ? defect.message : String(defect),
+  cures: [{ kind: "change", text: "mend what is said here, in a layer or function of your own" }]
+})
 
 export const attempt = <A, R>(
   name: StepName,
@@ -49,7 +45,7 @@ export const attempt = <A, R>(
   Effect.gen(function* () {
     const started = yield* Clock.currentTimeNanos
     const result = yield* work.pipe(
-      Effect.catchAllDefect((defect) => Effect.fail(unexpected(Cause.die(defect)))),
+      Effect.catchAllDefect((defect) => Effect.fail(unexpected(defect))),
       Effect.either
     )
     const ended = yield* Clock.currentTimeNanos
