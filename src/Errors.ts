@@ -1,6 +1,6 @@
 /**
  * Every error of this package, each a `Data.TaggedError` that carries the facts as fields and says in its `message` what
- * to do next. `cause` is the original: what the driver, the AWS SDK or Node raised, where there is such. The `SqlError` of
+ * to do next, and which page of the documentation (`docs/errors`, also in the package) has more about it. `cause` is the original: what the driver, the AWS SDK or Node raised, where there is such. The `SqlError` of
  * `@effect/sql` always has one of them as its `cause`; {@link refine} lifts it out.
  *
  * @since 0.1.0
@@ -16,6 +16,7 @@ import type {
 } from "./core/serverError.js"
 import { judge } from "./core/serverError.js"
 import * as advice from "./internal/advice.js"
+import { withoutPage, withPage } from "./internal/pages.js"
 import { isSqlError } from "./internal/sqlError.js"
 
 export type {
@@ -28,7 +29,7 @@ export type {
 
 /** What the original says: Node's, the driver's and the AWS SDK's words, and those of a provider that a user has written. */
 const detailOf = (cause: unknown): string =>
-  cause instanceof Error ? (cause.message === "" ? detailOf(cause.cause) : `: ${cause.message}`) : ""
+  cause instanceof Error ? (cause.message === "" ? detailOf(cause.cause) : `: ${withoutPage(cause.message)}`) : ""
 
 /**
  * Settings that cannot be right; found before anything is dialled. `option` is the option or environment variable.
@@ -43,7 +44,7 @@ export class DsqlConfigError extends Data.TaggedError("DsqlConfigError")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `${this.option}: ${this.detail}${detailOf(this.cause)}`
+    return withPage(this._tag, `${this.option}: ${this.detail}${detailOf(this.cause)}`)
   }
 }
 
@@ -61,9 +62,12 @@ export class DsqlRegionError extends Data.TaggedError("DsqlRegionError")<{
   readonly hostRegion?: string | undefined
 }> {
   override get message(): string {
-    return this.reason === "Missing"
-      ? `No region for cluster ${this.host}: give the full endpoint as host, or set the region: as option, DSQL_REGION, AWS_REGION, or in the AWS profile (aws configure set region).`
-      : `The region ${this.region} contradicts the host ${this.host}, which is in ${this.hostRegion}: drop the region (option or DSQL_REGION), or correct one of the two.`
+    return withPage(
+      this._tag,
+      this.reason === "Missing"
+        ? `No region for cluster ${this.host}: give the full endpoint as host, or set the region: as option, DSQL_REGION, AWS_REGION, or in the AWS profile (aws configure set region).`
+        : `The region ${this.region} contradicts the host ${this.host}, which is in ${this.hostRegion}: drop the region (option or DSQL_REGION), or correct one of the two.`
+    )
   }
 }
 
@@ -87,7 +91,7 @@ export class DsqlCredentialsError extends Data.TaggedError("DsqlCredentialsError
         ? advice.credentials[this.reason]
         : `The AWS login has expired or is missing: run \`${this.command}\``
     const profile = this.profile === undefined ? "" : ` (profile ${this.profile})`
-    return next + profile + detailOf(this.cause)
+    return withPage(this._tag, next + profile + detailOf(this.cause))
   }
 }
 
@@ -103,7 +107,10 @@ export class DsqlTokenError extends Data.TaggedError("DsqlTokenError")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `Signing a token for ${this.host} failed; check that the credentials are complete and @aws-sdk/dsql-signer is installed${detailOf(this.cause)}`
+    return withPage(
+      this._tag,
+      `Signing a token for ${this.host} failed; check that the credentials are complete and @aws-sdk/dsql-signer is installed${detailOf(this.cause)}`
+    )
   }
 }
 
@@ -124,7 +131,10 @@ export class DsqlAuthenticationError extends Data.TaggedError("DsqlAuthenticatio
 }> {
   override get message(): string {
     const why = this.hint ?? (this.cause instanceof Error ? this.cause.message : this.sqlState)
-    return `${this.host} (${this.address}) refused the login of ${this.user} (${why}): ${advice.authentication[this.reason]}.`
+    return withPage(
+      this._tag,
+      `${this.host} (${this.address}) refused the login of ${this.user} (${why}): ${advice.authentication[this.reason]}.`
+    )
   }
 
   /** Only an expired signature heals by itself, with the next token. */
@@ -173,7 +183,10 @@ export class DsqlConnectionError extends Data.TaggedError("DsqlConnectionError")
   override get message(): string {
     const next =
       this.outcomeUnknown === true ? `; ${advice.lookFirst}` : this.reason === "Closed" ? `; ${advice.runAgain}` : ""
-    return `Connection to ${this.host} (${this.address}): ${advice.connection[this.reason]}${next}${detailOf(this.cause)}`
+    return withPage(
+      this._tag,
+      `Connection to ${this.host} (${this.address}): ${advice.connection[this.reason]}${next}${detailOf(this.cause)}`
+    )
   }
 
   /** Never true where running the work again could do it twice. */
@@ -194,7 +207,7 @@ export class DsqlTransactionError extends Data.TaggedError("DsqlTransactionError
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return advice.transaction[this.reason] + detailOf(this.cause)
+    return withPage(this._tag, advice.transaction[this.reason] + detailOf(this.cause))
   }
 }
 
@@ -216,7 +229,7 @@ export class DsqlConflictError extends Data.TaggedError("DsqlConflictError")<{
       this.attempts === 1
         ? `: ${advice.runAgain}, as DsqlTransaction.withRetry does`
         : ` after ${this.attempts} attempts: ${advice.conflictAfterAll[this.reason]}`
-    return advice.conflict[this.reason] + next
+    return withPage(this._tag, advice.conflict[this.reason] + next)
   }
 
   get isRetryable(): boolean {
@@ -234,7 +247,10 @@ export class DsqlCommitOutcomeUnknownError extends Data.TaggedError("DsqlCommitO
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `COMMIT was sent, but its answer was lost: look in the database whether it took effect before running it again, or give withRetry a \`verify\` that does${detailOf(this.cause)}`
+    return withPage(
+      this._tag,
+      `COMMIT was sent, but its answer was lost: look in the database whether it took effect before running it again, or give withRetry a \`verify\` that does${detailOf(this.cause)}`
+    )
   }
 }
 
@@ -258,7 +274,7 @@ export class DsqlLimitError extends Data.TaggedError("DsqlLimitError")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `${said(this.server)}; ${advice.limit[this.reason]}`
+    return withPage(this._tag, `${said(this.server)}; ${advice.limit[this.reason]}`)
   }
 }
 
@@ -275,7 +291,10 @@ export class DsqlUnsupportedError extends Data.TaggedError("DsqlUnsupportedError
 }> {
   override get message(): string {
     const what = this.server === undefined ? this.feature : said(this.server)
-    return `Not supported on Aurora DSQL: ${what}; ${advice.substituteFor(this.feature, this.server)}`
+    return withPage(
+      this._tag,
+      `Not supported on Aurora DSQL: ${what}; ${advice.substituteFor(this.feature, this.server)}`
+    )
   }
 }
 
@@ -292,7 +311,10 @@ export class DsqlUnavailableError extends Data.TaggedError("DsqlUnavailableError
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `${said(this.server)}; ${this.outcomeUnknown === true ? advice.lookFirst : advice.runAgain}`
+    return withPage(
+      this._tag,
+      `${said(this.server)}; ${this.outcomeUnknown === true ? advice.lookFirst : advice.runAgain}`
+    )
   }
 
   /** Never true where running the work again could do it twice. */
@@ -316,7 +338,7 @@ export class DsqlConstraintError extends Data.TaggedError("DsqlConstraintError")
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `${said(this.server)}; ${advice.constraint[this.reason]}`
+    return withPage(this._tag, `${said(this.server)}; ${advice.constraint[this.reason]}`)
   }
 }
 
@@ -332,7 +354,7 @@ export class DsqlQueryError extends Data.TaggedError("DsqlQueryError")<{
   readonly cause?: unknown
 }> {
   override get message(): string {
-    return `${said(this.server)}; ${advice.remedyFor(this.server)}`
+    return withPage(this._tag, `${said(this.server)}; ${advice.remedyFor(this.server)}`)
   }
 }
 

@@ -11,6 +11,7 @@ import type { Credentials } from "./Auth.js"
 import type { DataOptions } from "./Config.js"
 import type { Action, Cluster, SessionInfo } from "./local/cluster.js"
 import { LocalClusterError } from "./local/errors.js"
+import { withPage } from "./internal/pages.js"
 import { faultsOf, type LocalFaults } from "./LocalFaults.js"
 
 /**
@@ -26,7 +27,7 @@ export class DsqlLocalError extends Data.TaggedError("DsqlLocalError")<{
   readonly cause: unknown
 }> {
   override get message(): string {
-    return this.detail
+    return withPage(this._tag, this.detail)
   }
 }
 

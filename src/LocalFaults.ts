@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { type DropMoment, serverWords, type Step } from "./core/faults.js"
 import type { DsqlStatementError } from "./Errors.js"
+import { withoutPage } from "./internal/pages.js"
 import type { Cluster } from "./local/cluster.js"
 import type { PendingFault } from "./local/faults/faults.js"
 import type { ErrorFields } from "./local/wire.js"
@@ -113,7 +114,7 @@ const wordsOf = (error: DsqlStatementError): ErrorFields | undefined => {
       return { code: serverWords[reason].sqlState, message: serverWords[reason].message }
     }
     default: {
-      const { server = { sqlState: "0A000", message: error.message } } = error
+      const { server = { sqlState: "0A000", message: withoutPage(error.message) } } = error
       return { code: server.sqlState, message: server.message, detail: server.detail, hint: server.hint }
     }
   }

@@ -241,7 +241,8 @@ describe("answers", () => {
             "Scripted:",
             "  SELECT once (used up)",
             "  (a function)",
-            "  /^DELETE/"
+            "  /^DELETE/",
+            "(effect-dsql/docs/errors/DsqlUnscriptedError.md)"
           ].join("\n")
         )
         const script = yield* DsqlTesting.Script

@@ -86,7 +86,10 @@ describe("effect-dsql migrate", () => {
     const { migrations, problems, refused } = JSON.parse(plan.output)
     assert.deepStrictEqual(
       [refused, ...problems],
-      [1, `${dir}/0003_bad.sql:2: a migration is not rolled back, and DSQL has no savepoints; leave it out\nROLLBACK`]
+      [
+        1,
+        `${dir}/0003_bad.sql:2: a migration is not rolled back, and DSQL has no savepoints; leave it out (effect-dsql/docs/errors/DsqlMigrationError.md)\nROLLBACK`
+      ]
     )
     assert.deepStrictEqual(migrations[2].statements[0].refusal, {
       rule: "unsupported-truncate",
@@ -122,7 +125,7 @@ describe("effect-dsql migrate", () => {
   1: TRUNCATE a
     refused [0A000] by unsupported-truncate: unsupported statement: Truncate
   2: ROLLBACK
-${dir}/0004_worse.sql:2: a migration is not rolled back, and DSQL has no savepoints; leave it out
+${dir}/0004_worse.sql:2: a migration is not rolled back, and DSQL has no savepoints; leave it out (effect-dsql/docs/errors/DsqlMigrationError.md)
 ROLLBACK
 Nothing would be run: 1 problem.
 2 statements would be refused.

@@ -5,68 +5,11 @@
  * run against the sources. Every npm script a `sh` block names exists.
  */
 import { execFileSync } from "node:child_process"
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync
-} from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { afterAll, assert, describe, it } from "vitest"
-
-const root = fileURLToPath(new URL("..", import.meta.url))
-const read = (path: string): string => readFileSync(join(root, path), "utf8")
-
-const filesBelow = (folder: string, extension: string): ReadonlyArray<string> =>
-  existsSync(join(root, folder))
-    ? readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-        .filter((file) => file.endsWith(extension))
-        .map((file) => join(folder, file))
-    : []
-
-const documents = ["README.md", "CONTRIBUTING.md", ...filesBelow("docs", ".md"), ...filesBelow("examples", ".md")]
-
-interface Block {
-  readonly path: string
-  /** The line of the opening fence, counted from 1. */
-  readonly line: number
-  readonly language: string
-  readonly lines: ReadonlyArray<string>
-}
-
-const blocksOf = (path: string, text: string): ReadonlyArray<Block> => {
-  const blocks: Array<Block> = []
-  let open: { readonly line: number; readonly language: string; readonly lines: Array<string> } | undefined
-  for (const [index, line] of text.split("\n").entries()) {
-    const fence = /^\s*```(\w*)/.exec(line)
-    if (fence === null) open?.lines.push(line)
-    else if (open === undefined) open = { line: index + 1, language: fence[1] ?? "", lines: [] }
-    else {
-      blocks.push({ path, ...open })
-      open = undefined
-    }
-  }
-  assert.isUndefined(open, `${path}:${open?.line} opens a code block that nothing closes`)
-  return blocks
-}
-
-/** The doc comments of a source file, everything else blank, so that lines keep their numbers. */
-const docCommentsOf = (text: string): string =>
-  text
-    .split("\n")
-    .map((line) => /^\s*\* ?(?!\/)(.*)$/.exec(line)?.[1] ?? "")
-    .join("\n")
-
-const allBlocks = (): ReadonlyArray<Block> => [
-  ...documents.flatMap((path) => blocksOf(path, read(path))),
-  ...filesBelow("src", ".ts").flatMap((path) => blocksOf(path, docCommentsOf(read(path))))
-]
+import { allBlocks, type Block, blocksOf, docCommentsOf, filesBelow, read, root } from "./support/documents.js"
 
 /** What the compiler says about these blocks, in lines and files of the documents they come from. */
 const compile = (blocks: ReadonlyArray<Block>): ReadonlyArray<string> => {

@@ -1,6 +1,7 @@
 /** The error of the batches. */
 import * as Data from "effect/Data"
 import type { DsqlError } from "../Errors.js"
+import { withoutPage, withPage } from "./pages.js"
 
 /** Where both ends are one row, one is enough. */
 const rowsOf = ({ from, to }: { readonly from: number; readonly to: number }): string =>
@@ -29,15 +30,20 @@ export class DsqlBatchError extends Data.TaggedError("DsqlBatchError")<{
   readonly cause?: DsqlError | undefined
 }> {
   override get message(): string {
-    const rows = `${rowsOf(this)} of what was to be written to ${this.table}`
-    const goOn = `go on from row ${this.from}`
-    switch (this.reason) {
-      case "Failed":
-        return `${rows}: nothing of that batch was written, all before it was; mend what is said here, then ${goOn}: ${this.cause?.message}`
-      case "OutcomeUnknown":
-        return `${rows}: the answer was lost; look in the table whether they are written, then go on behind them or from them. With the \`key\` of an insert, or an update that is \`repeatable\`, it is settled for you: ${this.cause?.message}`
-      case "Columns":
-        return `${rows}: the first row of the source and this one do not have the same columns: ${this.column} is in one of them only. Give all rows the same, with null where there is nothing, then ${goOn}`
-    }
+    return withPage(this._tag, text(this))
+  }
+}
+
+const text = (error: DsqlBatchError): string => {
+  const cause = withoutPage(error.cause?.message ?? "")
+  const rows = `${rowsOf(error)} of what was to be written to ${error.table}`
+  const goOn = `go on from row ${error.from}`
+  switch (error.reason) {
+    case "Failed":
+      return `${rows}: nothing of that batch was written, all before it was; mend what is said here, then ${goOn}: ${cause}`
+    case "OutcomeUnknown":
+      return `${rows}: the answer was lost; look in the table whether they are written, then go on behind them or from them. With the \`key\` of an insert, or an update that is \`repeatable\`, it is settled for you: ${cause}`
+    case "Columns":
+      return `${rows}: the first row of the source and this one do not have the same columns: ${error.column} is in one of them only. Give all rows the same, with null where there is nothing, then ${goOn}`
   }
 }

@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import type { DataOptions } from "../Config.js"
 import { type FromString, readConnectionString, readStartupOptions } from "./connectionParameters.js"
 import { overlay, type SomeOptions } from "./overlay.js"
+import { withoutPage } from "./pages.js"
 import { integerVariable, parsedVariable, textVariable, variable } from "./variables.js"
 
 /** Those that libpq has a variable for are named as there. */
@@ -41,7 +42,9 @@ export interface FromEnvironment extends Pick<FromString, "nameOf"> {
 /** What single variables say, and the connection string that they go before. */
 const variables = Config.all({
   url: parsedVariable("URL", (text) =>
-    Either.mapLeft(readConnectionString(text), ({ message }) => message.replace(/^connection string: /, ""))
+    Either.mapLeft(readConnectionString(text), ({ message }) =>
+      withoutPage(message).replace(/^connection string: /, "")
+    )
   ),
   options: Config.all({
     host: textVariable("HOST"),

@@ -1,5 +1,6 @@
 /** The error of asynchronous jobs. */
 import * as Data from "effect/Data"
+import { withPage } from "./pages.js"
 
 const said = (details: string | undefined): string => (details === undefined || details === "" ? "" : `: ${details}`)
 
@@ -20,20 +21,24 @@ export class DsqlJobError extends Data.TaggedError("DsqlJobError")<{
   readonly dropped?: string | undefined
 }> {
   override get message(): string {
-    const job = [this.jobType, this.jobId, this.objectName === undefined ? undefined : `for ${this.objectName}`]
-    const what = `Job ${job.filter((word) => word !== undefined).join(" ")}`
-    switch (this.reason) {
-      case "Failed": {
-        const next =
-          this.dropped === undefined
-            ? "mend what is said here, then start it anew (an INVALID index must be dropped first)"
-            : `the INVALID index ${this.dropped} was dropped; mend what is said here, then create it anew`
-        return `${what} failed${said(this.details)}; ${next}`
-      }
-      case "Timeout":
-        return `${what} was not done in time; it goes on, so wait for it again, with a longer timeout`
-      case "NotFound":
-        return `${what} is not known: it never was, or it ended more than 30 minutes ago; look at the index or constraint itself`
+    return withPage(this._tag, text(this))
+  }
+}
+
+const text = (error: DsqlJobError): string => {
+  const job = [error.jobType, error.jobId, error.objectName === undefined ? undefined : `for ${error.objectName}`]
+  const what = `Job ${job.filter((word) => word !== undefined).join(" ")}`
+  switch (error.reason) {
+    case "Failed": {
+      const next =
+        error.dropped === undefined
+          ? "mend what is said here, then start it anew (an INVALID index must be dropped first)"
+          : `the INVALID index ${error.dropped} was dropped; mend what is said here, then create it anew`
+      return `${what} failed${said(error.details)}; ${next}`
     }
+    case "Timeout":
+      return `${what} was not done in time; it goes on, so wait for it again, with a longer timeout`
+    case "NotFound":
+      return `${what} is not known: it never was, or it ended more than 30 minutes ago; look at the index or constraint itself`
   }
 }

@@ -4,6 +4,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { DropMoment, Step } from "../core/faults.js"
 import type { DsqlError } from "../Errors.js"
+import { withPageBelow } from "../internal/pages.js"
 
 /**
  * Which statements an answer is for: the exact text, a pattern in it, or a function of text and parameters. The text is the
@@ -92,7 +93,10 @@ export class DsqlUnscriptedError extends Data.TaggedError("DsqlUnscriptedError")
   override get message(): string {
     const parameters = this.params.length === 1 ? "1 parameter" : `${this.params.length} parameters`
     const scripted = this.scripted.length === 0 ? " nothing" : this.scripted.map((line) => `\n  ${line}`).join("")
-    return `No answer is scripted for this statement with ${parameters}:\n  ${this.sql}\nScripted:${scripted}`
+    return withPageBelow(
+      this._tag,
+      `No answer is scripted for this statement with ${parameters}:\n  ${this.sql}\nScripted:${scripted}`
+    )
   }
 }
 

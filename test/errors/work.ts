@@ -170,7 +170,7 @@ export const migration: Rows<"DsqlMigrationError"> = {
       when: "a statement was changed after it ran",
       fails: migrating(first, { "0001_a.sql": first["0001_a.sql"].replace("(1), (1)", "(2)") }),
       facts: { file: "0001_a.sql", line: 2, position: 2, statement: "INSERT INTO a VALUES (1), (1)" },
-      next: /bring back the one below, and make the change in a new migration\nINSERT INTO a VALUES \(1\), \(1\)$/
+      next: /bring back the one below, and make the change in a new migration \(effect-dsql\/docs\/errors\/DsqlMigrationError\.md\)\nINSERT INTO a VALUES \(1\), \(1\)$/
     }
   ],
   Refused: [

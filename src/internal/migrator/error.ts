@@ -1,5 +1,6 @@
 /** The error of migrations. */
 import * as Data from "effect/Data"
+import { withoutPage, withPage } from "../pages.js"
 
 /**
  * Why migrations stopped. What ran before stays as it is, and the next run goes on behind it.
@@ -55,9 +56,9 @@ export class DsqlMigrationError extends Data.TaggedError("DsqlMigrationError")<{
           ? ""
           : `Migration ${this.migration}${this.position === undefined ? "" : `, statement ${this.position}`}: `
     const rule = this.rule === undefined ? "" : ` (rule ${this.rule})`
-    const cause = this.cause instanceof Error && this.cause.message !== "" ? `: ${this.cause.message}` : ""
+    const cause = this.cause instanceof Error && this.cause.message !== "" ? `: ${withoutPage(this.cause.message)}` : ""
     const statement = this.statement === undefined ? "" : `\n${shortened(this.statement)}`
-    return `${at}${this.detail}${rule}${cause}${statement}`
+    return `${withPage(this._tag, `${at}${this.detail}${rule}${cause}`)}${statement}`
   }
 }
 

@@ -1,0 +1,161 @@
+/**
+ * The pages of `docs`, done as a reader does them: blocks that begin with the name of a file are saved, `sh` blocks are run in
+ * that folder in the order in which they stand, and print what the `text` block behind them says. All other `ts` blocks are
+ * loaded. What one page leaves behind, the next one does not find.
+ */
+import { assert, layer } from "@effect/vitest"
+import { Effect, Redacted } from "effect"
+import { DsqlLocal } from "effect-dsql/Local"
+import { execFile } from "node:child_process"
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { allBlocks, type Block, blocksOf, read, root } from "./support/documents.js"
+
+/** Whose programs are to be run; on the others nothing is said to be run. */
+const pages = [
+  "getting-started",
+  "authentication",
+  "connections",
+  "transactions",
+  "migrations",
+  "testing",
+  "operations"
+].map((name) => `docs/${name}.md`)
+
+const nameOf = ({ language, lines }: Block): string | undefined =>
+  language === "ts" ? /^\/\/ (\S+\.ts)$/.exec(lines[0] ?? "")?.[1] : undefined
+
+/** What needs a network, an account or another terminal is left to the reader. */
+const isRun = ({ language, lines }: Block): boolean =>
+  language === "sh" && /^(?:npx tsx|npx vitest|npx effect-dsql migrate|mkdir|cat)/.test(lines[0] ?? "")
+
+interface Outcome {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const shell = (folder: string, script: string, environment: Readonly<Record<string, string>>): Promise<Outcome> =>
+  new Promise((resolve) => {
+    const env = { ...process.env, VITEST: undefined, NODE_ENV: undefined, ...environment }
+    execFile("sh", ["-ec", script], { cwd: folder, env, encoding: "utf8" }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
+    })
+  })
+
+/** A folder in which the package is found as if it were installed, and `npx` without a registry. */
+const project = Effect.acquireRelease(
+  Effect.sync(() => {
+    const folder = mkdtempSync(join(tmpdir(), "dsql-page-"))
+    const tool = (name: string): string => join(root, "node_modules", ".bin", name)
+    const commands = join(folder, ".commands")
+    mkdirSync(commands)
+    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"))
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module" }))
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ extends: join(root, "tsconfig.json") }))
+    writeFileSync(
+      join(folder, "vitest.config.ts"),
+      `import { nestedConfig } from ${JSON.stringify(join(root, "test/support/nestedVitest.js"))}
+export default nestedConfig(import.meta.url, { include: ["*.test.ts"] })
+`
+    )
+    writeFileSync(
+      join(commands, "npx"),
+      `#!/bin/sh
+case $1 in
+  effect-dsql) shift; exec ${tool("tsx")} ${join(root, "src/cli/main.ts")} "$@" ;;
+  *) name=$1; shift; exec ${join(root, "node_modules", ".bin")}/$name "$@" ;;
+esac
+`
+    )
+    chmodSync(join(commands, "npx"), 0o755)
+    return { folder, path: `${commands}:${process.env["PATH"]}` }
+  }),
+  ({ folder }) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+)
+
+/** What `effect-dsql local` tells a reader to export, and the page about roles. */
+const environment = Effect.map(DsqlLocal, ({ arn, caFile, credentials, endpoint, hostaddr, port }) => ({
+  DSQL_HOST: endpoint,
+  DSQL_HOSTADDR: hostaddr,
+  DSQL_PORT: String(port),
+  DSQL_SSLROOTCERT: caFile,
+  AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+  AWS_SECRET_ACCESS_KEY: Redacted.value(credentials.secretAccessKey),
+  AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
+  SERVICE_ARN: arn
+}))
+
+const expected = (blocks: ReadonlyArray<Block>, index: number): string | undefined =>
+  blocks[index + 1]?.language === "text" ? `${blocks[index + 1]!.lines.join("\n")}\n` : undefined
+
+layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("the page", (it) => {
+  it.scoped.each(pages)(
+    "%s does what it says",
+    (page) =>
+      Effect.gen(function* () {
+        const { reset } = yield* DsqlLocal
+        const variables = yield* environment
+        const { folder, path } = yield* project
+        yield* reset
+        const blocks = blocksOf(page, read(page))
+        for (const [index, block] of blocks.entries()) {
+          const name = nameOf(block)
+          if (name !== undefined) writeFileSync(join(folder, name), `${block.lines.join("\n")}\n`)
+          if (!isRun(block)) continue
+          const at = `${page}:${block.line}`
+          const { code, stderr, stdout } = yield* Effect.promise(() =>
+            shell(folder, block.lines.join("\n"), { ...variables, PATH: path })
+          )
+          assert.strictEqual(code, 0, `${at}\n${stdout}${stderr}`)
+          const output = expected(blocks, index)
+          if (output !== undefined) assert.strictEqual(stdout, output, at)
+        }
+        const files = blocks.flatMap((block) => nameOf(block) ?? [])
+        const commands = blocks.filter(isRun).flatMap(({ lines }) => lines)
+        for (const file of files) {
+          const isUsed = commands.some((line) => line.includes(file) || line.includes(file.replace(/\.ts$/, ".js")))
+          assert.isTrue(isUsed, `${page} has ${file} and no command that runs it`)
+        }
+      }),
+    240_000
+  )
+})
+
+layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("blocks without a name", (it) => {
+  it.scoped(
+    "can be loaded",
+    () =>
+      Effect.gen(function* () {
+        const variables = yield* environment
+        const { folder, path } = yield* project
+        // Tests and programs would begin; the former need vitest, and both have been run where they have a name.
+        const loaded = allBlocks().filter(
+          (block) =>
+            block.language === "ts" && nameOf(block) === undefined && !/vitest"|runMain/.test(block.lines.join("\n"))
+        )
+        const names = loaded.map((block, index) => {
+          writeFileSync(join(folder, `block${index}.ts`), `${block.lines.join("\n")}\nexport {}\n`)
+          return `./block${index}.js`
+        })
+        writeFileSync(
+          join(folder, "all.ts"),
+          `for (const name of ${JSON.stringify(names)}) {
+  try { await import(name) } catch (error) { console.error(name, error) }
+}
+console.log("loaded")
+`
+        )
+        const { code, stderr, stdout } = yield* Effect.promise(() =>
+          shell(folder, "npx tsx all.ts", { ...variables, PATH: path })
+        )
+        const blamed = stderr.replaceAll(/\.\/block(\d+)\.js/g, (_, index: string) => {
+          const { line, path } = loaded[Number(index)]!
+          return `${path}:${line}`
+        })
+        assert.deepStrictEqual([code, stdout, blamed], [0, "loaded\n", ""])
+      }),
+    240_000
+  )
+})
