@@ -76,7 +76,8 @@ export type Facts = Readonly<Record<string, string | number | boolean>>
 
 /**
  * One step. `duration` is in milliseconds, 0 where nothing was done; `cause`, the likeliest, is there when the outcome is
- * `warning` or `failed`, and so is at least one cure, the likeliest first.
+ * `warning` or `failed`, and so is at least one cure, the likeliest first. `waitsFor` is there when it is `skipped`: the step
+ * whose failure stands in the way, or, for a clock that nobody could be asked about, `login`.
  *
  * @since 0.1.0
  * @category models
@@ -89,6 +90,7 @@ export interface Step {
   readonly facts: Facts
   readonly cause?: string | undefined
   readonly cures: ReadonlyArray<Cure>
+  readonly waitsFor?: StepName | undefined
 }
 
 /**

@@ -69,9 +69,16 @@ const Report = Schema.Struct({
     Schema.Union(
       Schema.Struct({
         ...Common,
-        outcome: Schema.Literal("ok", "skipped"),
+        outcome: Schema.Literal("ok"),
         facts: Facts,
         cures: Schema.Tuple()
+      }),
+      Schema.Struct({
+        ...Common,
+        outcome: Schema.Literal("skipped"),
+        facts: Schema.Struct({}),
+        cures: Schema.Tuple(),
+        waitsFor: StepName
       }),
       Schema.Struct({
         ...Common,
@@ -174,6 +181,7 @@ describe("what a person reads", () => {
       const [plain, coloured] = [false, true].map((colours) => stepLines({ ...step, outcome }, { colours }))
       assert.isTrue(coloured!.startsWith(`\u001b[${colours[outcome]}m${outcome}`))
       assert.strictEqual(stripVTControlCharacters(coloured!), plain)
+      assert.notInclude(stepLines({ ...step, outcome, duration: 0 }, { colours: true }), "\u001b[2m")
     }
   })
 
@@ -202,7 +210,7 @@ describe("docs/doctor.md", () => {
     assert.includeMembers([...rows("JSON")], Object.keys(Report.fields))
     assert.includeMembers(
       [...rows("JSON")],
-      [...Object.keys(Common), "outcome", "facts", "cause", "cures"].map((field) => `steps[].${field}`)
+      [...Object.keys(Common), "outcome", "facts", "cause", "cures", "waitsFor"].map((field) => `steps[].${field}`)
     )
     assert.includeMembers([...rows("JSON")], ["steps[].cures[].kind", "steps[].cures[].text"])
     assert.deepStrictEqual(rows("Steps"), [...StepName.literals])

@@ -41,7 +41,7 @@ const cureLines = ({ kind, text }: Cure): ReadonlyArray<string> =>
 
 export const stepLines = (step: Step, look: Look): string => {
   const { cause, cures, name, outcome, summary } = step
-  const paint = (text: string, colour: number) => (look.colours ? painted(text, colour) : text)
+  const paint = (text: string, colour: number) => (look.colours && text !== "" ? painted(text, colour) : text)
   const head = `${paint(outcome.padEnd(outcomeWidth), colours[outcome])}  ${paint(name.padEnd(nameWidth), bold)}  ${printable(summary).replaceAll("\n", " ")}${paint(took(step), faint)}`
   const rest =
     cause === undefined

@@ -127,7 +127,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
         )
         const report = yield* examined({}, { token })
         assert.deepStrictEqual(outcomes(report), {
-          clock: "time",
+          clock: "login",
           token: "failed",
           login: "token",
           role: "token",
@@ -163,7 +163,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
   })
 
   describe("names the login", () => {
-    const failed = { clock: "time", login: "failed", role: "login", ...behindLogin }
+    const failed = { clock: "login", login: "failed", role: "login", ...behindLogin }
 
     it.effect("when the credentials are wrong", () =>
       Effect.gen(function* () {
@@ -247,7 +247,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
         )
 
         const missing = yield* asOrders
-        assert.deepStrictEqual(outcomes(missing), { clock: "time", ...forRole })
+        assert.deepStrictEqual(outcomes(missing), { clock: "login", ...forRole })
         assert.match(stepOf(missing, "role").cause ?? "", /Role or"ders does not exist/)
         const [create, map, print] = stepOf(missing, "role").cures
         assert.deepStrictEqual(create, { kind: "sql", text: `CREATE ROLE "or""ders" WITH LOGIN` })
@@ -256,7 +256,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
         yield* run([create!])
 
         const unmapped = yield* asOrders
-        assert.deepStrictEqual(outcomes(unmapped), { clock: "time", ...forRole })
+        assert.deepStrictEqual(outcomes(unmapped), { clock: "login", ...forRole })
         assert.match(stepOf(unmapped, "role").cause ?? "", /is not authorized to access this resource/)
         assert.deepStrictEqual(stepOf(unmapped, "role").cures[0], {
           kind: "sql",
@@ -266,7 +266,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
 
         yield* admin((sql) => sql.unsafe(`ALTER ROLE "or""ders" WITH NOLOGIN`))
         const locked = yield* asOrders
-        assert.deepStrictEqual(outcomes(locked), { clock: "time", ...forRole })
+        assert.deepStrictEqual(outcomes(locked), { clock: "login", ...forRole })
         assert.match(stepOf(locked, "role").cause ?? "", /must have the LOGIN attribute/)
         yield* run(stepOf(locked, "role").cures)
 
@@ -281,7 +281,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
         const local = yield* DsqlLocal
         yield* local.addIdentity({ ...credentials, allowedActions: ["dsql:DbConnect"] })
         const report = yield* examined({}, { credentials: DsqlAuth.layerStatic(credentials) })
-        assert.deepStrictEqual(outcomes(report), { clock: "time", ...forRole })
+        assert.deepStrictEqual(outcomes(report), { clock: "login", ...forRole })
         const [cure] = stepOf(report, "role").cures
         assert.strictEqual(cure!.kind, "policy")
         assert.deepStrictEqual(JSON.parse(cure!.text), {
@@ -301,7 +301,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
       Effect.gen(function* () {
         const token = DsqlAuth.layerTokenFrom((request) => DsqlAuth.sign({ ...request, action: "DbConnect" }))
         const report = yield* examined({}, { token })
-        assert.deepStrictEqual(outcomes(report), { clock: "time", ...forRole })
+        assert.deepStrictEqual(outcomes(report), { clock: "login", ...forRole })
         assert.match(stepOf(report, "role").cause ?? "", /Wrong user to action mapping. user: admin, action: DbConnect/)
         assert.match(stepOf(report, "role").cures[0]!.text, /^sign for DbConnectAdmin/)
       })
@@ -348,7 +348,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
   it.scoped("names the statement when the service is unavailable", () =>
     Effect.gen(function* () {
       const report = yield* examinedSaying({ SELECT: { C: "XX000", M: "server unavailable" } })
-      assert.deepStrictEqual(outcomes(report), { clock: "time", statement: "failed" })
+      assert.deepStrictEqual(outcomes(report), { clock: "login", statement: "failed" })
       assert.match(stepOf(report, "statement").cause ?? "", /server unavailable/)
       assert.deepStrictEqual(stepOf(report, "statement").cures[0], { kind: "command", text: "npx effect-dsql doctor" })
     })
@@ -357,7 +357,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
   it.scoped("names the statement when the connection is lost over it", () =>
     Effect.gen(function* () {
       const report = yield* examinedSaying({ SELECT: "hangUp" })
-      assert.deepStrictEqual(outcomes(report), { clock: "time", statement: "failed" })
+      assert.deepStrictEqual(outcomes(report), { clock: "login", statement: "failed" })
       assert.match(stepOf(report, "statement").cause ?? "", /the connection was lost/)
     })
   )

@@ -85,9 +85,7 @@ export const stepOf = ({ steps }: DsqlDoctor.Report, name: DsqlDoctor.StepName):
 /** What stands out: every step that is not ok, and for whom the skipped ones wait. */
 export const outcomes = ({ steps }: DsqlDoctor.Report): Readonly<Record<string, string>> =>
   Object.fromEntries(
-    steps.flatMap(({ name, outcome, summary }) =>
-      outcome === "ok" ? [] : [[name, outcome === "skipped" ? (/\w+$/.exec(summary)?.[0] ?? "") : outcome]]
-    )
+    steps.flatMap(({ name, outcome, waitsFor }) => (outcome === "ok" ? [] : [[name, waitsFor ?? outcome]]))
   )
 
 /** All steps behind one wait for it. */

@@ -1,6 +1,6 @@
 /** The doctor on set-ups that are broken before or on the way to the server. */
 import { assert, describe, layer } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { ConfigProvider, Effect, Layer, Redacted } from "effect"
 import { DsqlAuth, type DsqlDoctor } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import { readFileSync } from "node:fs"
@@ -127,7 +127,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
           step: "credentials",
           cause: /^No AWS credentials found/,
           cure: command("aws sso login"),
-          waiting: { ...waiting, clock: "time" }
+          waiting: { ...waiting, clock: "login" }
         })
       })
     )
@@ -140,7 +140,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
           step: "credentials",
           cause: /^The AWS profile was not found.*absent/,
           cure: command("aws configure list-profiles"),
-          waiting: { ...waiting, clock: "time" }
+          waiting: { ...waiting, clock: "login" }
         })
       })
     )
@@ -153,7 +153,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
           step: "credentials",
           cause: /have expired/,
           cure: command("aws sso login"),
-          waiting: { ...waiting, clock: "time" }
+          waiting: { ...waiting, clock: "login" }
         })
       })
     )
@@ -184,7 +184,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
             step: "credentials",
             cause: /^the vault is sealed$/,
             cure: stepOf(report, "credentials").cures[0]!,
-            waiting: { ...waiting, clock: "time" }
+            waiting: { ...waiting, clock: "login" }
           })
           assert.strictEqual(stepOf(report, "credentials").cures[0]!.kind, "change")
         }
@@ -212,13 +212,28 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
     })
   )
 
+  it.effect("warns of temporary credentials that nothing renews, but not in Lambda, which does", () =>
+    Effect.gen(function* () {
+      const { addIdentity, credentials } = yield* DsqlLocal
+      const session = { ...credentials, accessKeyId: "ASIASESSION000000000", sessionToken: Redacted.make("a session") }
+      yield* addIdentity(session)
+      const report = examined({}, { credentials: DsqlAuth.layerStatic(session) })
+      const inEnvironment = (variables: Readonly<Record<string, string>>) =>
+        Effect.withConfigProvider(report, ConfigProvider.fromMap(new Map(Object.entries(variables))))
+      const outside = yield* inEnvironment({})
+      assert.deepStrictEqual(outcomes(outside), { credentials: "warning" })
+      assert.match(stepOf(outside, "credentials").cause ?? "", /do not say when they expire/)
+      assert.deepStrictEqual(outcomes(yield* inEnvironment({ AWS_EXECUTION_ENV: "AWS_Lambda_nodejs22.x" })), {})
+    })
+  )
+
   it.effect("names DNS when the address cannot be resolved", () =>
     Effect.gen(function* () {
       assertFailed(yield* examinedWith({ DSQL_HOSTADDR: "no-such-host.invalid" }), {
         step: "dns",
         cause: /the name cannot be resolved/,
         cure: command("unset DSQL_HOSTADDR"),
-        waiting: { ...waitingFor("dns", "tcp", "tls", ...session), clock: "time" }
+        waiting: { ...waitingFor("dns", "tcp", "tls", ...session), clock: "login" }
       })
     })
   )
@@ -229,13 +244,13 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
         step: "tcp",
         cause: /nothing answers there/,
         cure: command("npx effect-dsql local --port 1"),
-        waiting: { ...waitingFor("tcp", "tls", ...session), clock: "time" }
+        waiting: { ...waitingFor("tcp", "tls", ...session), clock: "login" }
       })
     })
   )
 
   describe("names TLS", () => {
-    const waiting = { ...waitingFor("tls", ...session), clock: "time" }
+    const waiting = { ...waitingFor("tls", ...session), clock: "login" }
 
     it.effect("when the authority is not trusted, with whose certificate it is", () =>
       Effect.gen(function* () {

@@ -14,6 +14,7 @@ import type { Cure, ExamineOptions } from "../../Doctor.js"
 import { type DsqlConfigError, isDsqlError } from "../../Errors.js"
 import { expiryWindow } from "../credentials.js"
 import { secureContextFor } from "../secureContext.js"
+import { read, textVariable } from "../variables.js"
 import { change, command, configurationTrouble, credentialsTrouble } from "./cures.js"
 import type { Done, Trouble } from "./model.js"
 
@@ -102,9 +103,15 @@ const renewIt: ReadonlyArray<Cure> = [
   change("or use a provider that renews its credentials: a profile, a role, the metadata of a container or instance")
 ]
 
-const lifeWarning = ({ expiration, sessionToken }: Credentials, left: number) => {
+/** Lambda puts credentials into the environment that last as long as it does. */
+const isInLambda = read(textVariable("AWS_EXECUTION_ENV")).pipe(
+  Effect.map((environment) => environment?.startsWith("AWS_Lambda_") === true),
+  Effect.orElseSucceed(() => false)
+)
+
+const lifeWarning = ({ expiration, sessionToken }: Credentials, left: number, isInLambda: boolean) => {
   if (expiration === undefined) {
-    return sessionToken === undefined
+    return sessionToken === undefined || isInLambda
       ? undefined
       : {
           cause:
@@ -143,7 +150,7 @@ export const credentials = <E, RC, RT>(
         temporary: credentials.sessionToken !== undefined,
         ...(expires === undefined ? {} : { expires })
       },
-      warning: lifeWarning(credentials, left)
+      warning: lifeWarning(credentials, left, yield* isInLambda)
     }
   }).pipe(Effect.mapError(layerTrouble), Effect.provideService(DsqlConfig, config)) as Effect.Effect<
     Done<Found>,

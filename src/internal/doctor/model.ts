@@ -87,7 +87,8 @@ export const stepOf = ({ duration, name, result }: Attempt<unknown>): Step => {
       : { name, outcome: "warning", duration, summary, facts, ...warning }
   }
   if ("waitsFor" in result.left) {
-    return { name, outcome: "skipped", duration, summary: result.left.summary, facts: {}, cures: [] }
+    const { summary, waitsFor } = result.left
+    return { name, outcome: "skipped", duration, summary, facts: {}, cures: [], waitsFor }
   }
   const { cause, cures, facts = {}, summary } = result.left
   return { name, outcome: "failed", duration, summary, facts, cause, cures }

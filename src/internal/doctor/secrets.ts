@@ -3,8 +3,8 @@ import * as Redacted from "effect/Redacted"
 import type { Credentials } from "../../Auth.js"
 import type { Step } from "../../Doctor.js"
 
-/** Shorter ones cannot be told from other text; AWS's are longer. */
-const shortest = 8
+/** Shorter ones cannot be told from other text; AWS's secret keys have 40 characters, and its tokens more. */
+const shortest = 16
 
 const formsOf = (secret: string): ReadonlyArray<string> => [secret, encodeURIComponent(secret)]
 
