@@ -10,7 +10,9 @@ import { startProgram } from "./support/program.js"
 const folder = new URL("../examples/", import.meta.url)
 const programs = readdirSync(folder).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
 
-/** What each prints; the quickstart has a test of its own. */
+const withTestsOfTheirOwn = ["quickstart.ts", "httpApi.ts"]
+
+/** What each of the others prints. */
 const printed: Readonly<Record<string, RegExp>> = {
   "host.ts": /^connected as admin\n$/,
   "clusterId.ts": /^connected as admin\n$/,
@@ -114,7 +116,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
     "print what they say and leave nothing behind",
     () =>
       Effect.gen(function* () {
-        assert.sameMembers(Object.keys(printed).concat("quickstart.ts"), programs)
+        assert.sameMembers([...Object.keys(printed), ...withTestsOfTheirOwn], programs)
         const environment = yield* surroundings
         yield* Effect.forEach(Object.keys(printed), (name) => run(name, environment), { concurrency: 3 })
         const { connectionCount } = yield* DsqlLocal
