@@ -76,7 +76,9 @@ export const makeOver = (
       yield* Deadlines.make,
       failWithSqlError
     )
-    const acquirer: SqlConnection.Connection.Acquirer = Effect.map(transactions.current, (session) => session ?? pooled)
+    const acquirer: SqlConnection.Connection.Acquirer = Effect.contextWith(
+      (context: Context.Context<never>) => transactions.currentIn(context) ?? pooled
+    )
     // Whoever keeps the connection longer than its scope must not work on what others have by then.
     const reserve: SqlConnection.Connection.Acquirer = Effect.gen(function* () {
       let released = false

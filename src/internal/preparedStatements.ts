@@ -33,6 +33,7 @@ export class PreparedStatements {
   /** In the order of use: a Map keeps the order in which its keys were added. */
   private readonly byText = new Map<string, PreparedStatement>()
   private readonly closing: Array<Closing> = []
+  private newest: string | undefined
   private parsing: PreparedStatement | undefined
   private unconfirmed = 0
   private count = 0
@@ -58,6 +59,8 @@ export class PreparedStatements {
   use(text: string): PreparedStatement | undefined {
     if (text.length > longestText) return undefined
     const known = this.byText.get(text)
+    if (known !== undefined && text === this.newest) return known
+    this.newest = text
     if (known !== undefined) this.byText.delete(text)
     const statement = known ?? { name: `s${++this.count}`, held: false, shape: undefined }
     this.byText.set(text, statement)

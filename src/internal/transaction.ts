@@ -1,8 +1,10 @@
 /** One transaction from BEGIN to COMMIT or ROLLBACK, and who is in it. */
 import * as SqlClient from "@effect/sql/SqlClient"
+import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -52,6 +54,7 @@ export interface Transactions {
   readonly failWithSqlError: FailWithSqlError
   /** The session of this client's transaction that the fiber is in. */
   readonly current: Effect.Effect<Session | undefined>
+  readonly currentIn: (context: Context.Context<never>) => Session | undefined
   /** Runs an effect in a transaction of its own. How that goes is written into `course`. */
   readonly outermost: <A, E, R, E2>(
     effect: Effect.Effect<A, E, R>,
@@ -103,15 +106,16 @@ export const make = (
     attributes: Object.fromEntries(spanAttributes)
   }
   const ours = new WeakMap<object, { readonly session: Session; readonly course: Course }>()
-  const connection = Effect.map(Effect.serviceOption(SqlClient.TransactionConnection), (found) =>
-    Option.isSome(found) ? found.value[0] : undefined
-  )
+  const innermost = (context: Context.Context<never>): SqlConnection.Connection | undefined =>
+    Option.getOrUndefined(Context.getOption(context, SqlClient.TransactionConnection))?.[0]
   // The tag of @effect/sql is one for all clients: what another client of ours has put there may stand inside of what we have.
-  const open = Effect.map(connection, (innermost) => {
-    let at = innermost
+  const openIn = (context: Context.Context<never>) => {
+    let at = innermost(context)
     while (at !== undefined && !ours.has(at)) at = at instanceof Session ? at.enclosing : undefined
     return at === undefined ? undefined : ours.get(at)
-  })
+  }
+  const open = Effect.contextWith(openIn)
+  const currentIn = (context: Context.Context<never>) => openIn(context)?.session
 
   /** Decides between COMMIT and ROLLBACK. */
   const end = (
@@ -139,7 +143,8 @@ export const make = (
     now: () => number,
     restore: Restore
   ): Effect.Effect<A, E | E2, R> =>
-    Effect.flatMap(connection, (enclosing) => {
+    Effect.contextWithEffect((context: Context.Context<never>) => {
+      const enclosing = innermost(context)
       const expiry = now() + Duration.toMillis(maxAge)
       const expired = () => (now() < expiry ? undefined : tooOld(maxAge))
       let ended = false
@@ -222,7 +227,8 @@ export const make = (
     retry: config.retry,
     metrics,
     failWithSqlError,
-    current: Effect.map(open, (transaction) => transaction?.session),
+    current: Effect.contextWith(currentIn),
+    currentIn,
     outermost,
     nested,
     withTransaction: (effect) =>
