@@ -5,7 +5,7 @@ import { stripVTControlCharacters } from "node:util"
 import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
 import { exitCodes, stepLines, verdictLine } from "../src/cli/doctorReport.js"
 import { type Cluster, startCluster } from "../src/local/cluster.js"
-import { makeCommands } from "./support/cli.js"
+import { isInstalled, makeCommands, shell } from "./support/cli.js"
 import { formsOf } from "./support/leaks.js"
 
 let cluster: Cluster
@@ -136,6 +136,24 @@ describe("effect-dsql doctor", () => {
     assert.match(output, /^It does not work: login failed\.$/m)
     assert.notMatch(output, /X-Amz-/)
     for (const form of [secret, session].flatMap(formsOf)) assert.notInclude(output, form)
+  })
+
+  it("is coloured on a terminal, unless NO_COLOR is set", async (context) => {
+    if (!isInstalled("script")) {
+      context.annotate("there is no script of util-linux, which gives a program a terminal: it was not tried")
+      return
+    }
+    const line = `script -qec '"${process.execPath}" --import tsx src/cli/main.ts doctor' /dev/null`
+    const variables = { ...environment(), NO_COLOR: undefined }
+    const [coloured] = await shell(line, variables)
+    const [plain] = await shell(line, { ...variables, NO_COLOR: "1" })
+    assert.match(coloured, /\[32mok {5}.*\[1mconfiguration/)
+    assert.match(plain, /^ok {7}configuration/m)
+    assert.notMatch(plain, /\[3\dm/)
+    assert.strictEqual(
+      stripVTControlCharacters(coloured).replaceAll(/ \([\d.]+ ms\)/g, ""),
+      stripVTControlCharacters(plain).replaceAll(/ \([\d.]+ ms\)/g, "")
+    )
   })
 
   it("examines a local cluster of its own", async () => {
