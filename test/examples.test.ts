@@ -10,7 +10,7 @@ import { startProgram } from "./support/program.js"
 const folder = new URL("../examples/", import.meta.url)
 const programs = readdirSync(folder).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
 
-const withTestsOfTheirOwn = ["quickstart.ts", "httpApi.ts"]
+const withTestsOfTheirOwn = ["quickstart.ts", "httpApi.ts", "lambda.ts"]
 
 /** What each of the others prints. */
 const printed: Readonly<Record<string, RegExp>> = {
