@@ -141,7 +141,7 @@ export type Examination<RC = never, RT = never> = Effect.Effect<
 /**
  * Examines the way to a cluster, given as in `DsqlLayer.layer`. It opens two connections, one of which logs in, and closes
  * them; it changes nothing. Whatever is broken is in the report, never an error; it takes at most the connect timeout for
- * each of DNS, TCP, TLS and login, 20 seconds for credentials, and 10 seconds for the statements.
+ * each of DNS, TCP, TLS and login, 25 seconds for credentials and as much for the token, and 15 seconds for statements.
  *
  * @example
  * ```ts

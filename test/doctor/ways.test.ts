@@ -1,13 +1,13 @@
 /** The doctor on set-ups that are broken before or on the way to the server. */
 import { assert, describe, layer } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer, Redacted } from "effect"
-import { DsqlAuth, type DsqlDoctor } from "effect-dsql"
+import { ConfigProvider, Effect, Fiber, Layer, Redacted, TestClock, TestContext } from "effect"
+import { DsqlAuth, DsqlDoctor } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import { readFileSync } from "node:fs"
 import { createServer } from "node:tls"
 import { makeCertificates } from "../../src/local/certificates.js"
 import { home } from "../support/aws.js"
-import { listen } from "../support/sockets.js"
+import { listen, until } from "../support/sockets.js"
 import { examined, examinedWith, names, outcomes, stepOf, waitingFor } from "./support.js"
 
 const foreign = readFileSync(new URL("../fixtures/foreign-ca.pem", import.meta.url), "utf8")
@@ -191,6 +191,39 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
       })
     )
   })
+
+  it.effect("names the credentials, and the token, when a layer never answers", () =>
+    Effect.gen(function* () {
+      const { credentials, options } = yield* DsqlLocal
+      const never = { get: Effect.never }
+      const layers = {
+        credentials: { credentials: Layer.succeed(DsqlAuth.DsqlCredentials, never) },
+        token: { token: Layer.succeed(DsqlAuth.DsqlToken, never) }
+      } satisfies Partial<Record<DsqlDoctor.StepName, DsqlDoctor.ExamineOptions>>
+      for (const name of ["credentials", "token"] as const) {
+        const known = new Set<string>()
+        const before = names[names.indexOf(name === "token" ? "tls" : "configuration")]!
+        const report = yield* Effect.gen(function* () {
+          const examining = yield* Effect.fork(
+            DsqlDoctor.examine(
+              { ...options, port: 1 },
+              {
+                credentials: DsqlAuth.layerStatic(credentials),
+                ...layers[name],
+                onStep: (step) => Effect.sync(() => void known.add(step.name))
+              }
+            )
+          )
+          yield* until(() => known.has(before))
+          yield* TestClock.adjust("25 seconds")
+          return yield* Fiber.join(examining)
+        }).pipe(Effect.provide(TestContext.TestContext))
+        assert.strictEqual(stepOf(report, name).outcome, "failed")
+        assert.match(stepOf(report, name).cause ?? "", /did not answer within 25s/)
+        assert.strictEqual(stepOf(report, name).cures[0]!.kind, "change")
+      }
+    })
+  )
 
   it.scoped("says which provider gave the credentials, and when they expire", () =>
     Effect.gen(function* () {

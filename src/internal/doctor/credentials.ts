@@ -68,6 +68,19 @@ const layerTrouble = (error: unknown): Trouble => {
   }
 }
 
+/** Our own providers give up within 20 seconds; layers of users may wait for ever. */
+const patience = Duration.seconds(25)
+
+const inTime = <A, R>(effect: Effect.Effect<A, Trouble, R>): Effect.Effect<A, Trouble, R> =>
+  Effect.timeoutFail(effect, {
+    duration: patience,
+    onTimeout: (): Trouble => ({
+      summary: "no answer",
+      cause: `the layer that was given did not answer within ${Duration.format(patience)}`,
+      cures: [change("have the layer fail when what it asks does not answer")]
+    })
+  })
+
 /** By the SDK's names; the last that had a part in the credentials is the one that was asked. */
 const providers: Readonly<Record<string, string>> = {
   CREDENTIALS_CODE: "given in code",
@@ -152,7 +165,7 @@ export const credentials = <E, RC, RT>(
       },
       warning: lifeWarning(credentials, left, yield* isInLambda)
     }
-  }).pipe(Effect.mapError(layerTrouble), Effect.provideService(DsqlConfig, config)) as Effect.Effect<
+  }).pipe(Effect.mapError(layerTrouble), inTime, Effect.provideService(DsqlConfig, config)) as Effect.Effect<
     Done<Found>,
     Trouble,
     Scope.Scope | Exclude<RC, DsqlConfig>
@@ -175,6 +188,7 @@ export const token = <E, RC, RT>(
     }
   }).pipe(
     Effect.mapError(layerTrouble),
+    inTime,
     Effect.provideService(DsqlConfig, config),
     Effect.provideService(DsqlCredentials, found.service)
   ) as Effect.Effect<Done<Redacted.Redacted>, Trouble, Scope.Scope | Exclude<RT, DsqlConfig | DsqlCredentials>>
