@@ -134,7 +134,10 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
           settings: "token",
           statement: "token"
         })
-        assert.match(stepOf(report, "token").cause ?? "", /^Signing a token for .* failed.*: no$/)
+        assert.match(
+          stepOf(report, "token").cause ?? "",
+          /^Signing a token for .* failed.*: no \(effect-dsql\/docs\/errors\/DsqlTokenError\.md\)$/
+        )
         assert.deepStrictEqual(stepOf(report, "token").cures[0], {
           kind: "command",
           text: "npm install @aws-sdk/dsql-signer"
