@@ -27,7 +27,7 @@ const query = (config: Resolved, { connection }: LoggedIn, text: string, values:
     )
 
 const whoAndWhen =
-  "SELECT current_user AS who, current_setting('server_version') AS version, extract(epoch FROM clock_timestamp())::float8 AS now"
+  "SELECT current_user AS who, current_setting('server_version') AS version, extract(epoch FROM now())::float8 AS now"
 
 /** Its value is the skew of the clocks, where the server told its time. */
 export const statement = (config: Resolved, session: LoggedIn): Effect.Effect<Done<Skew | undefined>, Trouble> =>
