@@ -230,8 +230,19 @@ describe("the tarball", () => {
   })
 
   it("holds the sources its source maps point to", () => {
-    const map = JSON.parse(readFileSync(join(installed, "dist", "index.js.map"), "utf8"))
-    assert.isTrue(existsSync(join(installed, "dist", map.sources[0])))
+    const maps = readdirSync(join(installed, "dist"), { recursive: true, encoding: "utf8" })
+      .filter((path) => path.endsWith(".map"))
+      .map((path) => join(installed, "dist", path))
+    const sources = maps.flatMap((map) => {
+      const { sources } = JSON.parse(readFileSync(map, "utf8")) as { readonly sources: ReadonlyArray<string> }
+      return sources.map((source) => join(dirname(map), source))
+    })
+    assert.isAbove(maps.filter((map) => map.endsWith(".js.map")).length, 10)
+    assert.include(sources, join(installed, "src", "Pool.ts"))
+    assert.deepStrictEqual(
+      sources.filter((source) => !existsSync(source)),
+      []
+    )
   })
 })
 
