@@ -2,7 +2,6 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { SqlClient } from "@effect/sql"
 import {
   Cause,
-  Clock,
   Context,
   Duration,
   Effect,
@@ -17,7 +16,7 @@ import {
 } from "effect"
 import { DsqlAuth, DsqlConfig, DsqlErrors, DsqlLayer } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
-import { vi } from "vitest"
+import { following, movableTime } from "./support/movableTime.js"
 import { makeTime, settle } from "./support/time.js"
 
 const host = "abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws"
@@ -154,39 +153,6 @@ describe("a provider that is down", () => {
 })
 
 const quiet = Logger.remove(Logger.defaultLogger)
-
-/** A clock whose timers follow `Date` wherever it is moved to. */
-const following: Clock.Clock = Object.assign(Clock.make(), {
-  sleep: (duration: Duration.Duration) =>
-    Effect.suspend(() => {
-      const end = Date.now() + Duration.toMillis(duration)
-      const soon = Effect.async<void>((resume) => {
-        const timer = setTimeout(() => resume(Effect.void), Math.min(5, Math.max(0, end - Date.now())))
-        return Effect.sync(() => clearTimeout(timer))
-      })
-      return Effect.asVoid(Effect.repeat(soon, { until: () => Date.now() >= end }))
-    })
-})
-
-/** Moves the time of this process and of the cluster together, until the scope closes. No timer fires for it. */
-const movableTime = Effect.gen(function* () {
-  const { setTokenSkew } = yield* DsqlLocal
-  let moved = 0
-  yield* Effect.acquireRelease(
-    Effect.sync(() => vi.useFakeTimers({ toFake: ["Date"], shouldAdvanceTime: true })),
-    () =>
-      Effect.zipRight(
-        Effect.sync(() => vi.useRealTimers()),
-        setTokenSkew(0)
-      )
-  )
-  return (by: Duration.DurationInput) =>
-    Effect.suspend(() => {
-      moved += Duration.toMillis(by)
-      vi.setSystemTime(Date.now() + Duration.toMillis(by))
-      return setTokenSkew(moved)
-    })
-})
 
 /** A client of the cluster, with a count of its signings, and a provider that can be switched off. */
 const makeClient = (options: Partial<DsqlConfig.Options>) =>
