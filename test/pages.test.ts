@@ -3,6 +3,7 @@
  * that folder in the order in which they stand, and print what the `text` block behind them says. All other `ts` blocks are
  * loaded. What one page leaves behind, the next one does not find.
  */
+import { SqlClient } from "@effect/sql"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { DsqlLocal } from "effect-dsql/Local"
@@ -10,6 +11,7 @@ import { execFile } from "node:child_process"
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { assumedRole, server } from "./support/aws.js"
 import { allBlocks, type Block, blocksOf, read, root } from "./support/documents.js"
 
 /** Whose programs are to be run; on the others nothing is said to be run. */
@@ -123,39 +125,80 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
   )
 })
 
-layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("blocks without a name", (it) => {
-  it.scoped(
-    "can be loaded",
-    () =>
-      Effect.gen(function* () {
-        const variables = yield* environment
-        const { folder, path } = yield* project
-        // Tests and programs would begin; the former need vitest, and both have been run where they have a name.
-        const loaded = allBlocks().filter(
-          (block) =>
-            block.language === "ts" && nameOf(block) === undefined && !/vitest"|runMain/.test(block.lines.join("\n"))
-        )
-        const names = loaded.map((block, index) => {
-          writeFileSync(join(folder, `block${index}.ts`), `${block.lines.join("\n")}\nexport {}\n`)
-          return `./block${index}.js`
-        })
-        writeFileSync(
-          join(folder, "all.ts"),
-          `for (const name of ${JSON.stringify(names)}) {
+/** The cluster that the documents name. */
+const documented = { clusterId: "abcdefghijklmnopqrstuvwxyz", region: "us-east-1" }
+
+const assumed = { accessKeyId: "ASIAREPORTS000000000", secretAccessKey: "reports", sessionToken: "a-session" }
+
+/** What those find that connect when they are loaded: the cluster by its name, a role to assume, a table. */
+const surroundings = Effect.gen(function* () {
+  const { addIdentity, caFile, hostaddr, port } = yield* DsqlLocal
+  const { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY } = yield* environment
+  const sts = yield* server(() => assumedRole({ ...assumed, expiration: Date.now() + 3_600_000 }))
+  const reports = yield* addIdentity({
+    arn: "arn:aws:iam::111122223333:role/reports",
+    accessKeyId: assumed.accessKeyId,
+    secretAccessKey: Redacted.make(assumed.secretAccessKey),
+    sessionToken: Redacted.make(assumed.sessionToken)
+  })
+  yield* Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`CREATE TABLE owner (id int PRIMARY KEY, name text, city text)`
+    yield* sql`CREATE ROLE reports WITH LOGIN`
+    yield* sql.unsafe(`AWS IAM GRANT reports TO '${reports}'`)
+    yield* sql`CREATE SCHEMA reports`
+    yield* sql`GRANT USAGE ON SCHEMA reports TO reports`
+  }).pipe(Effect.provide(DsqlLocal.layerClient()))
+  return {
+    AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY,
+    AWS_REGION: documented.region,
+    AWS_ENDPOINT_URL_STS: sts.url,
+    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
+    DSQL_HOST: `${documented.clusterId}.dsql.${documented.region}.on.aws`,
+    LOCAL_CLUSTER_ADDRESS: `${hostaddr}:${port}`,
+    NODE_EXTRA_CA_CERTS: caFile
+  }
+})
+
+layer(DsqlLocal.layer(documented), { excludeTestServices: true, timeout: "60 seconds" })(
+  "blocks without a name",
+  (it) => {
+    it.scoped(
+      "can be loaded",
+      () =>
+        Effect.gen(function* () {
+          const variables = yield* surroundings
+          const { folder, path } = yield* project
+          // Tests and programs would begin; the former need vitest, and both have been run where they have a name.
+          const loaded = allBlocks().filter(
+            (block) =>
+              block.language === "ts" && nameOf(block) === undefined && !/vitest"|runMain/.test(block.lines.join("\n"))
+          )
+          const names = loaded.map((block, index) => {
+            writeFileSync(join(folder, `block${index}.ts`), `${block.lines.join("\n")}\nexport {}\n`)
+            return `./block${index}.js`
+          })
+          writeFileSync(
+            join(folder, "all.ts"),
+            `for (const name of ${JSON.stringify(names)}) {
   try { await import(name) } catch (error) { console.error(name, error) }
 }
 console.log("loaded")
+process.exit()
 `
-        )
-        const { code, stderr, stdout } = yield* Effect.promise(() =>
-          shell(folder, "npx tsx all.ts", { ...variables, PATH: path })
-        )
-        const blamed = stderr.replaceAll(/\.\/block(\d+)\.js/g, (_, index: string) => {
-          const { line, path } = loaded[Number(index)]!
-          return `${path}:${line}`
-        })
-        assert.deepStrictEqual([code, stdout, blamed], [0, "loaded\n", ""])
-      }),
-    240_000
-  )
-})
+          )
+          const redirect = join(root, "test/support/redirect.ts")
+          const { code, stderr, stdout } = yield* Effect.promise(() =>
+            shell(folder, `npx tsx --import ${redirect} all.ts`, { ...variables, PATH: path })
+          )
+          const blamed = stderr.replaceAll(/\.\/block(\d+)\.js/g, (_, index: string) => {
+            const { line, path } = loaded[Number(index)]!
+            return `${path}:${line}`
+          })
+          assert.deepStrictEqual([code, stdout.endsWith("loaded\n"), blamed], [0, true, ""])
+        }),
+      240_000
+    )
+  }
+)
