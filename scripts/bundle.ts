@@ -3,7 +3,8 @@
  * made of; what is imported late stays in files of its own.
  */
 import { build } from "esbuild"
-import { readFileSync } from "node:fs"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { dirname } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
@@ -16,7 +17,7 @@ const outputs = [...Object.values(exports).map((entry) => (typeof entry === "str
   .concat(Object.values(bin))
   .filter((path) => path.endsWith(".js"))
 
-await build({
+const { outputFiles } = await build({
   absWorkingDir: root,
   entryPoints: outputs.map((path) => path.replace(/^(?:\.\/)?dist\/(.*)\.js$/, "src/$1.ts")),
   outbase: "src",
@@ -31,6 +32,12 @@ await build({
   sourcemap: true,
   sourcesContent: false,
   logLevel: "warning",
+  write: false,
   // Or it would take the package's own names, which users import, for what is to be bundled.
   tsconfigRaw: { compilerOptions: { target: "ES2022", useDefineForClassFields: true } }
 })
+for (const { path, text } of outputFiles) {
+  mkdirSync(dirname(path), { recursive: true })
+  // No module does anything by being imported alone (`sideEffects`), and bundlers warn of imports that say otherwise.
+  writeFileSync(path, path.endsWith(".js") ? text.replaceAll(/^import "\.[^"]*";$/gm, "") : text)
+}
