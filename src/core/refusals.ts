@@ -6,7 +6,7 @@ import { timeoutRefusal } from "./settings.js"
 
 const groups: ReadonlyArray<{ readonly names: string; readonly why: string }> = [
   {
-    names: "password passfile service servicefile",
+    names: "password pass passfile service servicefile",
     why: "a cluster takes no password: every login carries a token signed with AWS credentials (profile, or a credentials layer)"
   },
   {
