@@ -156,6 +156,13 @@ describe("effect-dsql doctor", () => {
     )
   })
 
+  it("ends without a word when its reader has read enough", async () => {
+    const line = `"${process.execPath}" --import tsx src/cli/main.ts doctor | head -n 1`
+    const [output, errors] = await shell(line, environment())
+    assert.match(output, /^ok {7}configuration.*\n$/)
+    assert.strictEqual(errors, "")
+  })
+
   it("examines a local cluster of its own", async () => {
     const { code, errors, output } = await doctor({ DSQL_HOST: undefined }, "--local", "--json")
     assert.deepStrictEqual([code, errors], [0, ""])

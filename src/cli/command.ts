@@ -34,11 +34,22 @@ const main = Command.run(command, {
 /** Standard output is for what was asked for. */
 const logger = Logger.replace(Logger.defaultLogger, Logger.prettyLogger({ stderr: true }))
 
-export const run = (argv: ReadonlyArray<string>): void =>
-  (wantsBashCompletions(argv) ? bashCompletions(command, name) : main(argv)).pipe(
+/** Who reads the output may have read enough, as `head` does: no error, but an end like any other, with all that was begun. */
+const endWithReader = (): void => {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error
+    process.kill(process.pid, "SIGTERM")
+  })
+}
+
+export const run = (argv: ReadonlyArray<string>): void => {
+  endWithReader()
+  const chosen = wantsBashCompletions(argv) ? bashCompletions(command, name) : main(argv)
+  chosen.pipe(
     // What is wrong with the arguments has been printed by then; what nobody expected is shown whole.
     Effect.tapDefect((defect) => Console.error(Cause.pretty(defect))),
     Effect.tapError((error) => (ValidationError.isValidationError(error) ? Effect.void : Console.error(error.message))),
     Effect.provide([NodeContext.layer, logger]),
     NodeRuntime.runMain({ disableErrorReporting: true, disablePrettyLogger: true })
   )
+}
