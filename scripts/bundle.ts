@@ -13,7 +13,8 @@ const { bin, exports } = JSON.parse(readFileSync(`${root}/package.json`, "utf8")
   readonly exports: Readonly<Record<string, string | { readonly default: string }>>
 }
 
-const outputs = [...Object.values(exports).map((entry) => (typeof entry === "string" ? entry : entry.default))]
+const outputs = Object.values(exports)
+  .map((entry) => (typeof entry === "string" ? entry : entry.default))
   .concat(Object.values(bin))
   .filter((path) => path.endsWith(".js"))
 

@@ -1,7 +1,8 @@
 /**
- * Every error of this package, each a `Data.TaggedError` that carries the facts as fields and says in its `message` what
- * to do next, and which page of the documentation (`docs/errors`, also in the package) has more about it. `cause` is the original: what the driver, the AWS SDK or Node raised, where there is such. The `SqlError` of
- * `@effect/sql` always has one of them as its `cause`; {@link refine} lifts it out.
+ * Every error of this package, each a `Data.TaggedError` that carries the facts as fields. Its `message` says what to do next
+ * and names the page of the documentation (`docs/errors`, also in the package) that has more about it. `cause` is the
+ * original: what the driver, the AWS SDK or Node raised, where there is such. The `SqlError` of `@effect/sql` always has one of
+ * them as its `cause`; {@link refine} lifts it out.
  *
  * @since 0.1.0
  */
