@@ -27,6 +27,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^effect-dsql$/, replacement: source("index.ts") },
+      { find: /^effect-dsql\/(pg|postgres)$/, replacement: `${source("adapters/")}$1.ts` },
       { find: /^effect-dsql\/(.+)$/, replacement: `${source("")}$1.ts` }
     ]
   },

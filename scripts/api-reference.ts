@@ -15,18 +15,18 @@ const root = fileURLToPath(new URL("../", import.meta.url))
 
 interface Manifest {
   readonly name: string
-  readonly exports: Readonly<Record<string, unknown>>
+  readonly exports: Readonly<Record<string, string | { readonly default: string }>>
 }
 
 /** The subpaths that users import, as modules of `src`. */
 const modules = (): ReadonlyArray<{ readonly specifier: string; readonly module: string; readonly file: string }> => {
   const { exports, name }: Manifest = JSON.parse(readFileSync(`${root}package.json`, "utf8"))
-  return Object.keys(exports)
-    .filter((subpath) => subpath !== "." && subpath !== "./package.json")
-    .map((subpath) => {
-      const module = subpath.slice(2)
-      return { specifier: `${name}/${module}`, module, file: `${root}src/${module}.ts` }
-    })
+  return Object.entries(exports).flatMap(([subpath, target]) => {
+    if (subpath === "." || typeof target === "string") return []
+    const module = subpath.slice(2)
+    const source = target.default.replace("./dist/", "src/").replace(/\.js$/, ".ts")
+    return [{ specifier: `${name}/${module}`, module, file: `${root}${source}` }]
+  })
 }
 
 const textOf = (node: Node, file: SourceFile, end = node.end): string =>
@@ -101,10 +101,12 @@ interface Entry {
   readonly text: string
 }
 
-const entryOf = (project: Project, exported: Symbol): Entry => {
+const entryOf = (project: Project, exported: Symbol): ReadonlyArray<Entry> => {
   const { checker } = project
   const symbol = (exported.flags & SymbolFlags.Alias) === 0 ? exported : checker.getAliasedSymbol(exported)
   const tags = checker.getJsDocTagsOfSymbol(symbol)
+  // Declarations leave those out.
+  if (tags.some(({ name }) => name === "internal")) return []
   const tag = (name: string): string | undefined =>
     tags
       .find((tag) => tag.name === name)
@@ -114,10 +116,11 @@ const entryOf = (project: Project, exported: Symbol): Entry => {
   if (node === undefined) throw new Error(`${exported.name} has no declaration`)
   const code = withoutExamples(declarationText(project, symbol, node)).replace(/^export (?:declare )?/, "")
   const example = tag("example")
-  return {
-    name: exported.name,
-    category: tag("category") ?? "other",
-    text: `### ${exported.name}
+  return [
+    {
+      name: exported.name,
+      category: tag("category") ?? "other",
+      text: `### ${exported.name}
 
 ${checker.getDocumentationCommentOfSymbol(symbol)}
 
@@ -126,7 +129,8 @@ ${code}
 \`\`\`
 ${example === undefined ? "" : `\n${example}\n`}
 `
-  }
+    }
+  ]
 }
 
 /** What one needs first, first. */
@@ -135,7 +139,7 @@ const order = ["layers", "combinators", "constructors", "tags", "guards", "sched
 const page = (project: Project, specifier: string, file: SourceFile): string => {
   const symbol = project.checker.getSymbolAtLocation(file)
   if (symbol === undefined) throw new Error(`${specifier} is no module`)
-  const entries = project.checker.getExportsOfModule(symbol).map((exported) => entryOf(project, exported))
+  const entries = project.checker.getExportsOfModule(symbol).flatMap((exported) => entryOf(project, exported))
   const rank = (category: string): number => (order.includes(category) ? order.indexOf(category) : order.length)
   const categories = [...new Set(entries.map(({ category }) => category))].toSorted(
     (a, b) => rank(a) - rank(b) || a.localeCompare(b)
@@ -178,7 +182,7 @@ export const apiPages = (): Readonly<Record<string, string>> => {
 <!-- Written by \`npm run docs\`, from the doc comments in src. -->
 
 \`effect-dsql\` exports these modules under names of their own (\`DsqlConfig\`, \`DsqlAuth\`, …) and \`DsqlLive\`; each is also a
-subpath, for who imports as little as possible. \`Local\` and \`Testing\` are subpaths only.
+subpath, for who imports as little as possible. \`Local\`, \`Testing\` and those in lower case are subpaths only.
 
 | Module | |
 | --- | --- |

@@ -7,15 +7,15 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as RateLimiter from "effect/RateLimiter"
 import type * as Scope from "effect/Scope"
-import { DsqlToken } from "./Auth.js"
+import type { DsqlToken } from "./Auth.js"
 import { DsqlConfig } from "./Config.js"
 import type { DsqlConfigError, DsqlConnectError } from "./Errors.js"
 import { type Ending, forConnections, timed } from "./internal/clientMetrics.js"
 import { dial, type Connection } from "./internal/dial.js"
 import { networkError } from "./internal/driverError.js"
 import { secureContextFor } from "./internal/secureContext.js"
+import { pacedToken } from "./internal/pacedToken.js"
 import { makeSetup } from "./internal/setup.js"
 import { failedWith, spanAttributes } from "./internal/spans.js"
 import * as Pool from "./Pool.js"
@@ -52,32 +52,21 @@ export class DsqlConnection extends Context.Tag("effect-dsql/DsqlConnection")<
   }
 >() {}
 
-/**
- * Opens connections as they are needed, at most `pool.max` at a time. Unless `lazy`, `pool.min` are opened at once and in
- * any case one, so that wrong settings fail here.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make: Effect.Effect<
-  Context.Tag.Service<DsqlConnection>,
+/** @internal */
+export const makePool: Effect.Effect<
+  Pool.Pool<Connection, DsqlConnectError>,
   DsqlConfigError | DsqlConnectError,
   DsqlConfig | DsqlToken | Scope.Scope
 > = Effect.gen(function* () {
   const config = yield* DsqlConfig
-  const token = yield* DsqlToken
   const secureContext = yield* secureContextFor(config.tls)
-  const limit = yield* RateLimiter.make({
-    limit: config.pool.connectRate,
-    interval: "1 second",
-    algorithm: "token-bucket"
-  })
+  const token = yield* pacedToken
   const setup = makeSetup(config)
   const metrics = yield* forConnections(config)
   const log = (message: string) =>
     Effect.annotateLogs(Effect.logDebug(message), { package: "effect-dsql", module: "Connection" })
 
-  const open = Effect.interruptible(limit(token.get)).pipe(
+  const open = Effect.interruptible(token).pipe(
     Effect.flatMap((token) => timed(dial(config, secureContext, token, setup), metrics.connected)),
     Effect.tapError(failedWith),
     Effect.zipLeft(log("Connection opened")),
@@ -128,6 +117,19 @@ export const make: Effect.Effect<
   }
   return pool
 })
+
+/**
+ * Opens connections as they are needed, at most `pool.max` at a time. Unless `lazy`, `pool.min` are opened at once and in
+ * any case one, so that wrong settings fail here.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Effect.Effect<
+  Context.Tag.Service<DsqlConnection>,
+  DsqlConfigError | DsqlConnectError,
+  DsqlConfig | DsqlToken | Scope.Scope
+> = makePool
 
 /**
  * A pool of connections.

@@ -12,6 +12,7 @@ import { constVoid } from "effect/Function"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import { connectionLifetime } from "./core/connectionLifetime.js"
 import * as Deadlines from "./internal/deadlines.js"
 import { type Restore, Waiter } from "./internal/waiter.js"
 
@@ -57,6 +58,8 @@ export interface Pool<A, E> {
   readonly request: <B, E2>(request: Request<A, B, E2>) => Effect.Effect<B, E | E2>
   /** Opens those that are kept, together and at least one; fails when one of them cannot be opened. */
   readonly fill: Effect.Effect<void, E>
+  /** How many are open, how many of them lie unused, and how many callers wait. */
+  readonly counts: () => { readonly total: number; readonly idle: number; readonly waiting: number }
 }
 
 export interface Request<A, B, E> {
@@ -170,7 +173,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
           options.destroy(item)
           return
         }
-        const slot = { item, diesAt: now() + maxLifetime * (1 - lifetimeJitter * random), idleSince: now() }
+        const slot = { item, diesAt: now() + connectionLifetime(maxLifetime, lifetimeJitter, random), idleSince: now() }
         slots.add(slot)
         hand(slot)
       } else if (!dial.givenUp && !dial.spare) {
@@ -311,10 +314,10 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
         for (const waiter of waiters.splice(0)) {
           serve(waiter, Exit.fail(onClosed()))
         }
-        return Effect.forEach(slots, (slot) => close(slot.item, "shutdown"), {
-          concurrency: "unbounded",
-          discard: true
-        })
+        const open = [...slots]
+        slots.clear()
+        idle.length = 0
+        return Effect.forEach(open, (slot) => close(slot.item, "shutdown"), { concurrency: "unbounded", discard: true })
       })
     )
 
@@ -381,6 +384,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       // Each is held until all are there, or one would do for all.
       fill: Effect.scoped(
         Effect.replicateEffect(reserve, Math.max(min, 1), { concurrency: "unbounded", discard: true })
-      )
+      ),
+      counts: () => ({ total: slots.size, idle: idle.length, waiting: waiters.length })
     }
   })

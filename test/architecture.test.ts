@@ -26,13 +26,14 @@ const importsOf = (text: string): ReadonlyArray<string> => {
 const resolveImport = (from: string, specifier: string): string =>
   specifier.startsWith(".") ? posix.join(posix.dirname(from), specifier).replace(/\.js$/, ".ts") : specifier
 
-type Part = "core" | "local" | "client" | "Layer" | "Local" | "Testing" | "index" | "cli" | "package"
+type Part = "core" | "local" | "client" | "Layer" | "Local" | "Testing" | "index" | "cli" | "adapters" | "package"
 
 const partOf = (target: string): Part => {
   if (!target.startsWith("src/")) return "package"
   if (target.startsWith("src/core/")) return "core"
   if (target.startsWith("src/local/")) return "local"
   if (target.startsWith("src/cli/")) return "cli"
+  if (target.startsWith("src/adapters/")) return "adapters"
   if (target === "src/Testing.ts" || target.startsWith("src/testing/")) return "Testing"
   if (target === "src/Layer.ts") return "Layer"
   if (/^src\/Local\w*\.ts$/.test(target)) return "Local"
@@ -49,7 +50,8 @@ const mayImport: Record<Exclude<Part, "package">, ReadonlyArray<Part>> = {
   Local: ["core", "local", "client", "Layer", "Local", "package"],
   Testing: ["core", "client", "Testing", "package"],
   index: ["client", "Layer"],
-  cli: ["core", "local", "client", "Layer", "Local", "index", "cli", "package"]
+  cli: ["core", "local", "client", "Layer", "Local", "index", "cli", "package"],
+  adapters: ["core", "client", "Layer", "adapters", "package"]
 }
 
 const isEffect = (target: string): boolean => /^(?:effect|@effect\/[^/]+)(?:\/|$)/.test(target)
@@ -124,7 +126,10 @@ describe("imports", () => {
       ["src/testing/a.ts", "src/local/a.ts"],
       ["src/index.ts", "src/Local.ts"],
       ["src/index.ts", "src/Testing.ts"],
-      ["src/Local.ts", "src/cli/main.ts"]
+      ["src/Local.ts", "src/cli/main.ts"],
+      ["src/Client.ts", "src/adapters/pg.ts"],
+      ["src/index.ts", "src/adapters/pg.ts"],
+      ["src/adapters/pg.ts", "src/local/a.ts"]
     ] as const
     const allowed = refused.filter(([file, target]) => violation(file, target) === undefined)
     assert.deepStrictEqual(allowed, [])

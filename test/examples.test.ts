@@ -40,6 +40,10 @@ const printed: Readonly<Record<string, RegExp>> = {
   "model.ts":
     /^one statement for 3 owners\nAna from Lisbon, since [\d-]{10}\nBo from somewhere, since .*\nCy from Lisbon, .*\nin Lisbon: Ana, Cy\n$/,
   "worker.ts": /^12000 events of together 120 MB\nstarted again, it finds 0 left to do\n$/,
+  "pgPool.ts": /^sold 20 cups, 80 are left\n$/,
+  "pgClient.ts": /^connected as admin\nDsqlUnsupportedError: .*LISTEN.*\n$/i,
+  "drizzle.ts": /^ana 750, bo 250\n$/,
+  "kysely.ts": /^ana 750, bo 250\n$/,
   "report.ts": /^Lisbon 60000, Porto 19800, largest 399\na report changes nothing: 25006\n$/
 }
 

@@ -170,7 +170,9 @@ each("DsqlConnection", DsqlConnection, {
         DsqlErrors.DsqlConfigError | ConnectFailure,
         DsqlConfig.DsqlConfig | DsqlAuth.DsqlToken
       >
-    >()
+    >(),
+  // Internal; declarations leave it out.
+  makePool: () => {}
 })
 
 each("DsqlClient", DsqlClient, {

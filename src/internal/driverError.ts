@@ -19,7 +19,12 @@ const reasons: Readonly<Record<string, ConnectionReason>> = {
   ETIMEDOUT: "ConnectTimeout",
   EPROTO: "Tls",
   ECONNRESET: "Closed",
-  EPIPE: "Closed"
+  EPIPE: "Closed",
+  // postgres.js's own.
+  CONNECT_TIMEOUT: "ConnectTimeout",
+  CONNECTION_CLOSED: "Closed",
+  CONNECTION_DESTROYED: "Closed",
+  CONNECTION_ENDED: "PoolClosed"
 }
 
 const tlsCodes = /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH)/
@@ -28,12 +33,17 @@ const tlsCodes = /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO
 const tlsTexts = /before secure TLS connection|does not support SSL|establishing an SSL|certificate/i
 const closedTexts = /connection terminated|not queryable/i
 
-const reasonOf = (cause: unknown): ConnectionReason => {
+/** Why the network failed; `Other` where that is not what has happened. */
+export const reasonOf = (cause: unknown): ConnectionReason => {
   const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown }
   const [name, text] = [String(code), String(message)]
   if (tlsTexts.test(text) || tlsCodes.test(name)) return "Tls"
   return reasons[name] ?? (closedTexts.test(text) ? "Closed" : "Other")
 }
+
+/** What the server said, if an error of the driver says that. */
+const saidBy = (error: unknown): ServerError | undefined =>
+  error instanceof DatabaseError ? serverError(error) : undefined
 
 const serverError = (error: DatabaseError): ServerError => ({
   severity: error.severity,
@@ -67,10 +77,8 @@ export const networkError = (config: Resolved, reason: ConnectionReason, cause?:
   })
 
 /** While a connection is being opened. */
-export const dialError = (config: Resolved, cause: unknown): DsqlStatementError =>
-  cause instanceof DatabaseError
-    ? fromServerError(serverError(cause), peerOf(config), cause)
-    : networkError(config, reasonOf(cause), cause)
+export const dialError = (config: Resolved, cause: unknown, server = saidBy(cause)): DsqlStatementError =>
+  server === undefined ? networkError(config, reasonOf(cause), cause) : fromServerError(server, peerOf(config), cause)
 
 /** When a connection that was open is gone. */
 export const lostError = (config: Resolved, cause: unknown): DsqlStatementError => networkError(config, "Closed", cause)
@@ -79,12 +87,10 @@ export const lostError = (config: Resolved, cause: unknown): DsqlStatementError 
 const dataException = "22000"
 
 /** On a connection that lives: the server's word, or a value that could not be converted on its way. */
-export const statementError = (config: Resolved, cause: unknown): DsqlStatementError => {
-  if (cause instanceof DatabaseError) {
+export const statementError = (config: Resolved, cause: unknown, server = saidBy(cause)): DsqlStatementError => {
+  if (server !== undefined) {
     // FATAL and PANIC end the connection, whatever else they say.
-    return cause.severity === "ERROR"
-      ? fromServerError(serverError(cause), peerOf(config), cause)
-      : lostError(config, cause)
+    return server.severity === "ERROR" ? fromServerError(server, peerOf(config), cause) : lostError(config, cause)
   }
   const why = cause instanceof Error ? cause.message : String(cause)
   const message = `a parameter or a value of the result could not be converted: ${why}`

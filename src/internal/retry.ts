@@ -180,14 +180,13 @@ export interface Options<A, R> extends TransactionOptions {
   readonly verify?: Effect.Effect<Option.Option<A>, unknown, R> | undefined
 }
 
-/** Runs an effect in transactions of its own until one of them has come to an end that is worth telling. */
-export const transact = <A, E, R, E2, B = never, R2 = never>(
-  transactions: Transactions,
-  effect: Effect.Effect<A, E, R>,
-  raise: Raise<E2>,
-  { name, policy, verify, while: mayRetry = isTransient, ...options }: Options<B, R2>
-): Effect.Effect<A | B, E | E2, R | R2> => {
-  const retryForOf = (error: E | E2, { failure }: Course): DsqlError | undefined =>
+/** Runs transactions, given how one is run, until one of them has come to an end that is worth telling. */
+export const transactions = <A, E, R, B = never, R2 = never>(
+  run: (course: Course, beginBy: number) => Effect.Effect<A, E, R>,
+  metrics: TransactionMetrics,
+  { name, policy, verify, while: mayRetry = isTransient }: Omit<Options<B, R2>, "maxAge" | "readOnly" | "beginBy">
+): Effect.Effect<A | B, E, R | R2> => {
+  const retryForOf = (error: E, { failure }: Course): DsqlError | undefined =>
     // A body may have made something else of the failure that aborted its block.
     [failure, unwrap(error)].find(
       (cause) => cause !== undefined && cause._tag !== "DsqlCommitOutcomeUnknownError" && mayRetry(cause)
@@ -195,18 +194,29 @@ export const transact = <A, E, R, E2, B = never, R2 = never>(
   const attempt = (lastStart: number) =>
     Effect.suspend(() => {
       const course = newCourse()
-      return transactions
-        .outermost(effect, raise, course, { ...options, name, beginBy: lastStart })
-        .pipe(
-          Effect.catchAll((error) =>
-            verify !== undefined && course.failure?._tag === "DsqlCommitOutcomeUnknownError"
-              ? settle(error, verify, policy, lastStart)
-              : Effect.fail({ error, retryFor: course.late ? undefined : retryForOf(error, course), late: course.late })
-          )
+      return run(course, lastStart).pipe(
+        Effect.catchAll((error) =>
+          verify !== undefined && course.failure?._tag === "DsqlCommitOutcomeUnknownError"
+            ? settle(error, verify, policy, lastStart)
+            : Effect.fail({ error, retryFor: course.late ? undefined : retryForOf(error, course), late: course.late })
         )
+      )
     })
-  return repeatedly(attempt, policy, transactions.metrics, name)
+  return repeatedly(attempt, policy, metrics, name)
 }
+
+/** Runs an effect in transactions of its own until one of them has come to an end that is worth telling. */
+export const transact = <A, E, R, E2, B = never, R2 = never>(
+  { metrics, outermost }: Transactions,
+  effect: Effect.Effect<A, E, R>,
+  raise: Raise<E2>,
+  { maxAge, readOnly, ...options }: Options<B, R2>
+): Effect.Effect<A | B, E | E2, R | R2> =>
+  transactions(
+    (course, beginBy) => outermost(effect, raise, course, { maxAge, readOnly, beginBy, name: options.name }),
+    metrics,
+    options
+  )
 
 /** What `sql.withTransaction` is where the configuration lets every transaction run again. */
 export const withTransaction = (transactions: Transactions): Transactions["withTransaction"] => {

@@ -60,6 +60,11 @@ export class Session implements SqlConnection.Connection {
     readonly enclosing?: SqlConnection.Connection | undefined
   ) {}
 
+  /** Something else than a statement of `@effect/sql`, in its turn. */
+  inTurn<A>(f: (channel: Channel) => Effect.Effect<A, DsqlError>): Effect.Effect<A, DsqlError> {
+    return this.source.use(f)
+  }
+
   private run(
     text: string,
     values: ReadonlyArray<unknown>,

@@ -79,7 +79,7 @@ export const transactionsOf = (client: SqlClient.SqlClient): Transactions | unde
 export const newCourse = (): Course => ({ late: false, doomed: false, busy: false, lost: false, failure: undefined })
 
 /** A value that could not be sent or read has not failed on the server; those errors have a severity. */
-const abortsBlock = (error: DsqlError): boolean => !("server" in error) || error.server?.severity !== undefined
+export const abortsBlock = (error: DsqlError): boolean => !("server" in error) || error.server?.severity !== undefined
 
 /** Whoever sees a statement's error, the transaction does not forget it. */
 const note = <A>(course: Course, exit: Exit.Exit<A, DsqlError>): Exit.Exit<A, DsqlError> => {

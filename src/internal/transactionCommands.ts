@@ -21,14 +21,19 @@ const bounded = (deadlines: Deadlines, channel: Channel, text: string): Effect.E
 export const begin = (deadlines: Deadlines, channel: Channel, readOnly: boolean): Effect.Effect<string, DsqlError> =>
   bounded(deadlines, channel, readOnly ? "BEGIN READ ONLY" : "BEGIN")
 
+/** What it means that a COMMIT which was sent has failed. */
+export const ofSentCommit = (error: DsqlError): DsqlError =>
+  error._tag === "DsqlConnectionError" || error._tag === "DsqlUnavailableError"
+    ? new DsqlCommitOutcomeUnknownError({ cause: ofCommit(error) })
+    : error
+
 export const commit = (deadlines: Deadlines, channel: Channel, course: Course): Effect.Effect<void, DsqlError> =>
   Effect.suspend(() => {
     // On a connection that is known to be gone nothing is sent, and nothing unknown.
     const sent = channel.isOpen()
     return Effect.matchEffect(bounded(deadlines, channel, "COMMIT"), {
       onFailure: (error) => {
-        const lost = sent && (error._tag === "DsqlConnectionError" || error._tag === "DsqlUnavailableError")
-        const failure = lost ? new DsqlCommitOutcomeUnknownError({ cause: ofCommit(error) }) : error
+        const failure = sent ? ofSentCommit(error) : error
         course.failure ??= failure
         return Effect.fail(failure)
       },
