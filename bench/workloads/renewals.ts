@@ -1,67 +1,91 @@
-/** Tokens that are renewed for an hour and for a week, under a clock that is moved from one timer to the next. */
-import { Context, Effect, Layer, Scheduler } from "effect"
-import { DsqlAuth, DsqlConfig } from "effect-dsql"
+/** A client that renews tokens and reconnects for an hour and for a week, under a clock that is moved minute by minute. */
+import { SqlClient } from "@effect/sql"
+import { Context, Effect, Layer, type Tracer } from "effect"
+import { DsqlAuth, DsqlLayer } from "effect-dsql"
 import { makeTime, settle } from "../../test/support/time.js"
 import { ours } from "../contenders/all.js"
-import type { Workload } from "../workload.js"
+import { providerOf } from "../contenders/credentials.js"
+import { connections, type Workload } from "../workload.js"
 
-const hour = 3_600_000
+const minute = 60_000
+const hour = 60 * minute
 const week = 7 * 24 * hour
 
-const heap = Effect.sync(() => {
-  global.gc?.()
+/** How often all connections are used; below the time after which idle ones are closed. */
+const usedEvery = 8 * minute
+
+/** The second collection takes what the finalizers of the first one have let go. */
+const heap = Effect.gen(function* () {
+  for (let n = 0; n < 2; n++) {
+    global.gc?.()
+    yield* settle
+  }
   return process.memoryUsage().heapUsed / 2 ** 20
+})
+
+/** Counts the connections that are opened. */
+const countOpened = Effect.map(Effect.tracer, (native) => {
+  let opened = 0
+  const tracer: Tracer.Tracer = {
+    ...native,
+    span: (name, ...rest) => {
+      if (name === "DsqlConnection.open") opened++
+      return native.span(name, ...rest)
+    }
+  }
+  return { opened: () => opened, tracer }
 })
 
 /** Nobody else renews tokens by the clock, so that ours is compared with itself. */
 export const renewals: Workload = {
   name: "renewals",
-  title: "Token renewals of an hour and of a week",
+  title: "Token renewals and reconnects of an hour and of a week",
   metrics: [
     { name: "growth", unit: "of the heap after a week, to that after an hour", better: "less" },
     { name: "heap", unit: "MiB of heap after an hour", better: "less" },
-    { name: "signed", unit: "tokens signed in an hour", better: "less" },
-    { name: "asked", unit: "calls of the provider in an hour", better: "less" }
+    { name: "signed", unit: "tokens signed in a week", better: "less" },
+    { name: "asked", unit: "calls of the provider in a week", better: "less" },
+    { name: "opened", unit: "connections opened in a week", better: "less" }
   ],
   circumstances: [{}],
   takesPart: (contender) => contender === ours,
   runsIn: "process",
-  measure: (_, { access: { accessKeyId, host, secretAccessKey } }) =>
+  measure: (_, { access }) =>
     Effect.gen(function* () {
-      const { clock, moveTo, nextTimer, now } = makeTime()
-      let [signed, asked] = [0, 0]
+      const { clock, moveTo, now } = makeTime()
+      const { opened, tracer } = yield* countOpened
+      let [begun, signed, asked] = [0, 0, 0]
       const sign: DsqlAuth.Sign = (request) =>
-        Effect.zipRight(
-          Effect.sync(() => signed++),
-          DsqlAuth.sign(request)
-        )
-      const provider: DsqlAuth.Provider = async () => {
-        asked++
-        return { accessKeyId, secretAccessKey }
-      }
-      const { get } = yield* DsqlAuth.layerTokenFrom(sign).pipe(
-        Layer.provide(DsqlAuth.layerProvider(provider)),
-        Layer.provide(DsqlConfig.layer({ host })),
-        Layer.build,
-        Effect.map(Context.get(DsqlAuth.DsqlToken)),
-        Effect.withScheduler(Scheduler.make((task) => queueMicrotask(task))),
+        Effect.suspend(() => {
+          begun++
+          return Effect.tap(DsqlAuth.sign(request), () => Effect.sync(() => signed++))
+        })
+      const provider = providerOf(access, { connections, credentials: { delay: 0, onAsked: () => asked++ } })
+      const { ca, host, hostaddr, port } = access
+      const db = DsqlLayer.layer(
+        { host, hostaddr, port, tls: { ca }, pool: { max: connections } },
+        { credentials: DsqlAuth.layerProvider(provider), token: DsqlAuth.layerTokenFrom(sign) }
+      )
+      const services = yield* Layer.build(db).pipe(Effect.withTracer(tracer), Effect.withClock(clock))
+      const sql = Context.get(services, SqlClient.SqlClient)
+      // All at once, so that each has a connection of its own and none is left that still dials when time is moved.
+      const useAll = Effect.replicateEffect(sql.reserve, connections, { concurrency: "unbounded" }).pipe(
+        Effect.flatMap(Effect.forEach((one) => one.execute("SELECT $1::int AS n", [1], undefined), { discard: true })),
+        Effect.scoped,
+        Effect.zipRight(sql.withTransaction(sql`SELECT ${2}::int AS n`)),
         Effect.withClock(clock)
       )
-      // Signing is quick, but not done at once.
-      const isWaiting = () => nextTimer() > now() && nextTimer() < Infinity
       const until = (time: number) =>
         Effect.gen(function* () {
           while (now() < time) {
-            yield* moveTo(Math.min(time, nextTimer()))
-            yield* Effect.repeat(settle, { until: isWaiting })
-            yield* Effect.withClock(get, clock)
+            yield* moveTo(now() + minute)
+            yield* Effect.repeat(settle, { until: () => begun === signed })
+            if (now() % usedEvery === 0) yield* useAll
           }
         })
-      yield* Effect.withClock(get, clock)
-      yield* Effect.repeat(settle, { until: isWaiting })
       yield* until(hour)
-      const afterHour = { heap: yield* heap, signed, asked }
+      const afterHour = yield* heap
       yield* until(week)
-      return { ...afterHour, growth: (yield* heap) / afterHour.heap }
+      return { heap: afterHour, growth: (yield* heap) / afterHour, signed, asked, opened: opened() }
     }).pipe(Effect.scoped, Effect.runPromise)
 }
