@@ -14,7 +14,9 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { connectionLifetime } from "./core/connectionLifetime.js"
 import * as Deadlines from "./internal/deadlines.js"
-import { type Restore, Waiter } from "./internal/waiter.js"
+import { type Caller, lendFrom, type Lending, type Lent } from "./internal/lending.js"
+
+export type { Request } from "./internal/lending.js"
 
 /** All times are in milliseconds. */
 export interface Options<A, E> {
@@ -45,39 +47,16 @@ export interface Options<A, E> {
   readonly onChange?: (counts: { readonly inUse: number; readonly idle: number; readonly waiting: number }) => void
 }
 
-export interface Pool<A, E> {
-  /** Lends one for the time of an effect. Whoever waits does so until `by` at the latest, by the clock. */
-  readonly use: <B, E2, R>(f: (item: A) => Effect.Effect<B, E2, R>, by?: number) => Effect.Effect<B, E | E2, R>
-  /** Lends one until the scope closes. */
-  readonly reserve: Effect.Effect<A, E, Scope.Scope>
-  /**
-   * Lends one for a request that calls back with its outcome: the same as `use` for a fraction of its steps, and whoever
-   * waits is served in the very step in which the one before is done. An interruption stops it by `stop`, behind which the
-   * item must not be usable any more.
-   */
-  readonly request: <B, E2>(request: Request<A, B, E2>) => Effect.Effect<B, E | E2>
+export interface Pool<A, E> extends Lending<A, E> {
   /** Opens those that are kept, together and at least one; fails when one of them cannot be opened. */
   readonly fill: Effect.Effect<void, E>
   /** How many are open, how many of them lie unused, and how many callers wait. */
   readonly counts: () => { readonly total: number; readonly idle: number; readonly waiting: number }
 }
 
-export interface Request<A, B, E> {
-  readonly start: (item: A, end: (outcome: Effect.Effect<B, E>) => void) => void
-  readonly stop: (item: A) => void
-}
-
-interface Slot<A> {
-  readonly item: A
+interface Slot<A> extends Lent<A> {
   readonly diesAt: number
   idleSince: number
-}
-
-/** Somebody in line. */
-interface Caller<A, E> {
-  readonly serve: (outcome: Exit.Exit<Slot<A>, E>) => void
-  /** Calls off what is to come if it takes too long. */
-  callOff: () => void
 }
 
 interface Dial {
@@ -107,7 +86,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
 
     const slots = new Set<Slot<A>>()
     const idle: Array<Slot<A>> = []
-    const waiters: Array<Caller<A, E>> = []
+    const waiters: Array<Caller<Slot<A>, E>> = []
     const dials = new Set<Dial>()
     /** How many are being reset: they come back sooner than another could be opened. */
     let resets = 0
@@ -131,6 +110,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
     const isUnneeded = (slot: Slot<A>) => slots.size > min && now() - slot.idleSince >= idleTimeout
 
     const takeIdle = (): Slot<A> | undefined => {
+      used = true
       for (let slot = idle.pop(); slot !== undefined; slot = idle.pop()) {
         if (isFit(slot) && !isUnneeded(slot)) {
           changed()
@@ -141,7 +121,7 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       return undefined
     }
 
-    const serve = (caller: Caller<A, E>, outcome: Exit.Exit<Slot<A>, E>) => {
+    const serve = (caller: Caller<Slot<A>, E>, outcome: Exit.Exit<Slot<A>, E>) => {
       caller.callOff()
       caller.serve(outcome)
     }
@@ -247,15 +227,15 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       }
     }
 
-    const leaveLine = (caller: Caller<A, E>) => {
+    const leaveLine = (caller: Caller<Slot<A>, E>) => {
       caller.callOff()
       waiters.splice(waiters.indexOf(caller), 1)
       changed()
       trimDials()
     }
 
-    const lineUp = (served: Caller<A, E>["serve"], by = Infinity): Caller<A, E> => {
-      const caller: Caller<A, E> = { serve: served, callOff: constVoid }
+    const lineUp = (served: Caller<Slot<A>, E>["serve"], by = Infinity): Caller<Slot<A>, E> => {
+      const caller: Caller<Slot<A>, E> = { serve: served, callOff: constVoid }
       caller.callOff = deadlines.after(Math.min(acquireTimeout, by - now()), () => {
         leaveLine(caller)
         caller.serve(Exit.fail(onAcquireTimeout()))
@@ -264,29 +244,6 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       changed()
       dialForWaiters()
       return caller
-    }
-
-    /** To be run where nothing can be interrupted; the wait can be. */
-    const checkout = <B, E2, R>(
-      restore: Restore,
-      lend: (slot: Slot<A>) => Effect.Effect<B, E2, R>,
-      by = Infinity
-    ): Effect.Effect<B, E | E2, R> => {
-      if (closed) {
-        return Effect.fail(onClosed())
-      }
-      used = true
-      const slot = takeIdle()
-      if (slot !== undefined) {
-        return lend(slot)
-      }
-      const waiter = new Waiter<Slot<A>, E>()
-      const caller = lineUp((outcome) => waiter.serve(outcome), by)
-      const served = waiter.wait(restore, (served) => {
-        if (served === undefined) leaveLine(caller)
-        else if (Exit.isSuccess(served)) giveBack(served.value)
-      })
-      return Effect.flatMap(served, lend)
     }
 
     // Checkout never hands out what has expired; the sweep frees what nobody asks for, and replaces what is kept.
@@ -321,69 +278,19 @@ export const make = <A, E>(options: Options<A, E>): Effect.Effect<Pool<A, E>, ne
       })
     )
 
-    const reserve: Pool<A, E>["reserve"] = Effect.uninterruptibleMask((restore) =>
-      checkout(restore, (slot) =>
-        Effect.as(
-          Effect.addFinalizer(() => Effect.sync(() => giveBack(slot))),
-          slot.item
-        )
-      )
-    )
+    const lending = lendFrom<A, E, Slot<A>>({
+      refusal: () => (closed ? onClosed() : undefined),
+      takeIdle,
+      lineUp,
+      leaveLine,
+      giveBack
+    })
 
     return {
-      use: (f, by) =>
-        Effect.uninterruptibleMask((restore) =>
-          checkout(
-            restore,
-            (slot) =>
-              Effect.flatMap(Effect.exit(restore(Effect.suspend(() => f(slot.item)))), (exit) => {
-                giveBack(slot)
-                return exit
-              }),
-            by
-          )
-        ),
-      reserve,
-      request: <B, E2>({ start, stop }: Request<A, B, E2>) =>
-        Effect.async<B, E | E2>((resume) => {
-          if (closed) return resume(Effect.fail(onClosed()))
-          used = true
-          let lent: Slot<A> | undefined
-          let isOver = false
-          const begin = (slot: Slot<A>) => {
-            lent = slot
-            const end = (outcome: Effect.Effect<B, E2>) => {
-              if (isOver) return
-              isOver = true
-              giveBack(slot)
-              resume(outcome)
-            }
-            try {
-              start(slot.item, end)
-            } catch (defect) {
-              stop(slot.item)
-              end(Effect.die(defect))
-            }
-          }
-          const idle = takeIdle()
-          if (idle !== undefined) begin(idle)
-          const caller =
-            idle === undefined
-              ? lineUp((outcome) =>
-                  Exit.isSuccess(outcome) ? begin(outcome.value) : resume(Exit.failCause(outcome.cause))
-                )
-              : undefined
-          return Effect.sync(() => {
-            if (caller !== undefined && lent === undefined) return leaveLine(caller)
-            if (lent === undefined || isOver) return
-            isOver = true
-            stop(lent.item)
-            giveBack(lent)
-          })
-        }),
+      ...lending,
       // Each is held until all are there, or one would do for all.
       fill: Effect.scoped(
-        Effect.replicateEffect(reserve, Math.max(min, 1), { concurrency: "unbounded", discard: true })
+        Effect.replicateEffect(lending.reserve, Math.max(min, 1), { concurrency: "unbounded", discard: true })
       ),
       counts: () => ({ total: slots.size, idle: idle.length, waiting: waiters.length })
     }
