@@ -29,7 +29,7 @@ interface Submittable {
   readonly handleError: (error: unknown, protocol: unknown) => void
 }
 
-const isSubmittable = (u: unknown): u is Submittable =>
+export const isSubmittable = (u: unknown): u is Submittable =>
   typeof u === "object" && u !== null && "submit" in u && typeof u.submit === "function"
 
 interface Config {

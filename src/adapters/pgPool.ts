@@ -17,7 +17,7 @@ import { makeFailWithSqlError } from "../internal/sqlError.js"
 import { statementSettings } from "../internal/statementSettings.js"
 import * as Transaction from "../internal/transaction.js"
 import type { Pool as Connections } from "../Pool.js"
-import { clientOf, pooledQuery, turnsUntil } from "./pgClient.js"
+import { clientOf, isSubmittable, pooledQuery, turnsUntil } from "./pgClient.js"
 import { configOf, type Opened, open, type Options, orCallBack, tokenOf } from "./runtime.js"
 import { bodyOf, transact, type TransactionOptions } from "./transaction.js"
 
@@ -136,9 +136,7 @@ export const poolOver = ({ close, run, service: { config, connections, deadlines
   const theirs = pool.query as (...args: ReadonlyArray<unknown>) => unknown
   // What sends by itself is given a client of its own by the driver.
   const query = (...args: ReadonlyArray<unknown>): unknown =>
-    typeof (args[0] as { readonly submit?: unknown } | undefined)?.submit === "function"
-      ? theirs.call(pool, ...args)
-      : own(...args)
+    isSubmittable(args[0]) ? theirs.call(pool, ...args) : own(...args)
 
   const drain = async () => {
     if (busy > 0) await new Promise<void>((resolve) => (whenOver = resolve))

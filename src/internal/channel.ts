@@ -5,17 +5,13 @@ import type { Connection } from "../Connection.js"
 import type { DsqlError } from "../Errors.js"
 import { type Cursor, openAlone, openInTransaction } from "./cursor.js"
 import type { Result } from "./request.js"
-import { run, type Statement, type StatementOptions } from "./statement.js"
+import { run, type Statement } from "./statement.js"
 
 /** Waits for its turn among the requests on one connection. */
 export type InTurn = <A>(request: Effect.Effect<A, DsqlError>) => Effect.Effect<A, DsqlError>
 
 export interface Channel {
-  readonly run: (
-    text: string,
-    values?: ReadonlyArray<unknown>,
-    options?: StatementOptions
-  ) => Effect.Effect<ReadonlyArray<Result>, DsqlError>
+  readonly run: (statement: Statement) => Effect.Effect<ReadonlyArray<Result>, DsqlError>
   /** A cursor that nothing else runs beside. */
   readonly openAlone: (text: string, values: ReadonlyArray<unknown>) => Effect.Effect<Cursor, DsqlError>
   /** A cursor whose fetches take turns with other statements. */
@@ -38,7 +34,7 @@ export interface Channels {
 }
 
 export const channelOf = (connection: Connection): Channel => ({
-  run: (text, values = [], options) => run(connection, { text, values, options }),
+  run: (statement) => run(connection, statement),
   openAlone: (text, values) => openAlone(connection, text, values),
   openInTransaction: (inTurn, text, values) =>
     openInTransaction((f) => inTurn(Effect.suspend(() => f(connection))), text, values),

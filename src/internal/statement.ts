@@ -161,12 +161,12 @@ export interface StatementOptions {
 /** A statement with its parameters; several statements, when the text holds them and there are no parameters. */
 export interface Statement {
   readonly text: string
-  readonly values: ReadonlyArray<unknown>
+  readonly values?: ReadonlyArray<unknown> | undefined
   readonly options?: StatementOptions | undefined
 }
 
 /** Runs one where nobody needs an effect of its own. To stop it, the connection must be destroyed. */
-export const startStatement = (connection: Connection, { options, text, values }: Statement, end: End): void => {
+export const startStatement = (connection: Connection, { options, text, values = [] }: Statement, end: End): void => {
   const { prepare = true, rowMode = "object" } = options ?? {}
   if (values.length === 0) startSimple(connection, text, rowMode, end)
   else startExtended(connection, text, values, rowMode, prepare, end)

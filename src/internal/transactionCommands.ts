@@ -14,7 +14,7 @@ export const answerTimeout = 10_000
 const bounded = (deadlines: Deadlines, channel: Channel, text: string): Effect.Effect<string, DsqlError> =>
   Effect.acquireUseRelease(
     Effect.sync(() => deadlines.after(answerTimeout, channel.destroy)),
-    () => Effect.map(channel.run(text), (results) => results[0]?.command ?? ""),
+    () => Effect.map(channel.run({ text }), (results) => results[0]?.command ?? ""),
     (callOff) => Effect.sync(callOff)
   )
 

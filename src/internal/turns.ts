@@ -71,7 +71,7 @@ export const oneByOne = (channel: Channel, autocommit: boolean, { begun, ended, 
     autocommit,
     streams: channel,
     use,
-    run: ({ options, text, values }) => use((channel) => channel.run(text, values, options)),
+    run: (statement) => use((channel) => channel.run(statement)),
     settled: Effect.uninterruptibleMask((restore) => (busy ? inTurn(restore, () => Effect.sync(pass)) : Effect.void))
   }
 }

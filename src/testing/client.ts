@@ -42,9 +42,11 @@ const channelTo = (script: ScriptState, config: Resolved): Channel => {
     // A test's own error goes the way of ours, and nothing on that way looks at more than its tag and message.
     connection.run(text, values) as Effect.Effect<Result, DsqlError>
   return {
-    run: (text, values = [], { rowMode } = {}) =>
+    run: ({ options, text, values = [] }) =>
       Effect.map(answer(text, values), (result) => [
-        rowMode === "array" ? { ...result, rows: result.rows.map((row) => Object.values(row as object)) } : result
+        options?.rowMode === "array"
+          ? { ...result, rows: result.rows.map((row) => Object.values(row as object)) }
+          : result
       ]),
     openAlone: (text, values) => Effect.succeed(cursorOn(answer(text, values))),
     openInTransaction: (inTurn, text, values) => cursorOn(inTurn(answer(text, values))),
@@ -68,7 +70,7 @@ export const make = (
     )
   const use: Channels["use"] = (f, by = Infinity) => Effect.flatMap(Number.isFinite(by) ? connectBy(by) : connect, f)
   // Loaded here, so that a test clock that is moved finds nobody waiting for an import.
-  const run: Channels["run"] = ({ options, text, values }) => use((channel) => channel.run(text, values, options))
+  const run: Channels["run"] = (statement) => use((channel) => channel.run(statement))
   return Client.makeOver({ use, reserve: connect, run }, makeFailWithSqlError(SqlError)).pipe(
     Effect.provideService(DsqlConfig, config)
   )

@@ -17,7 +17,7 @@ const patience = "5 seconds"
 
 const query = (config: Resolved, { connection }: LoggedIn, text: string, values: ReadonlyArray<unknown> = []) =>
   channelOf(connection)
-    .run(text, values)
+    .run({ text, values })
     .pipe(
       Effect.timeoutFail({
         duration: patience,
