@@ -1,6 +1,6 @@
 /** From the start of a process to its first row, of a program as small as it gets. */
 import { build, type BuildOptions } from "esbuild"
-import { execFileSync, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { existsSync, rmSync } from "node:fs"
 import { join } from "node:path"
@@ -15,9 +15,8 @@ const output = join(root, "dist/bench")
 
 const programs = contenders.flatMap(({ program }) => program ?? [])
 
-/** Builds the package and all programs, as one file each, or with everything imported as it is installed. */
+/** Builds all programs on the package as it was built, as one file each, or with everything imported as it is installed. */
 export const buildColdStarts = async (): Promise<void> => {
-  execFileSync("npm", ["run", "--silent", "build"], { cwd: root, stdio: "inherit" })
   for (const name of programs) {
     const common: BuildOptions = {
       entryPoints: [join(root, `bench/cold/${name}.ts`)],
