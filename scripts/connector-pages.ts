@@ -29,13 +29,13 @@ the same, and more. **By itself**: it is done without an option. **No**: why the
 error that says so, never silently ignored.
 `
 
-const nodePostgresPage = `${opening("@aws/aurora-dsql-node-postgres-connector", "node-postgres", "0.1.x")}
-\`\`\`ts
+/** How the same is written with ours, beside what it was. */
+const example = (made: string, ran: string): string => `\`\`\`ts
 import { SqlClient } from "@effect/sql"
 import { Effect } from "effect"
 import { DsqlLayer, DsqlTransaction } from "effect-dsql"
 
-// new AuroraDSQLPool({ host, user: "orders", max: 20, retry: { maxRetries: 5 } })
+// ${made}
 export const Db = DsqlLayer.layer({
   host: "abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws",
   user: "orders",
@@ -43,12 +43,18 @@ export const Db = DsqlLayer.layer({
   retry: { times: 5 }
 })
 
-// pool.transaction(async (client) => { await client.query("UPDATE …", [1]) })
+// ${ran}
 export const transfer = Effect.flatMap(
   SqlClient.SqlClient,
   (sql) => sql\`UPDATE account SET cents = cents - 1 WHERE id = \${1}\`
 ).pipe(DsqlTransaction.withRetry())
-\`\`\`
+\`\`\``
+
+const nodePostgresPage = `${opening("@aws/aurora-dsql-node-postgres-connector", "node-postgres", "0.1.x")}
+${example(
+  'new AuroraDSQLPool({ host, user: "orders", max: 20, retry: { maxRetries: 5 } })',
+  'pool.transaction(async (client) => { await client.query("UPDATE …", [1]) })'
+)}
 
 ${table("Its own options", nodePostgres.own)}
 ${table("`retry`", nodePostgres.retry)}
@@ -60,25 +66,10 @@ ${table("Options of pg-pool", nodePostgres.pool)}
 `
 
 const postgresJsPage = `${opening("@aws/aurora-dsql-postgresjs-connector", "postgres.js", "0.2.x")}
-\`\`\`ts
-import { SqlClient } from "@effect/sql"
-import { Effect } from "effect"
-import { DsqlLayer, DsqlTransaction } from "effect-dsql"
-
-// const sql = auroraDSQLPostgres({ host, username: "orders", max: 20, retry: { maxRetries: 5 } })
-export const Db = DsqlLayer.layer({
-  host: "abcdefghijklmnopqrstuvwxyz.dsql.us-east-1.on.aws",
-  user: "orders",
-  pool: { max: 20 },
-  retry: { times: 5 }
-})
-
-// sql.begin(async (sql) => { await sql\`UPDATE …\` })
-export const transfer = Effect.flatMap(
-  SqlClient.SqlClient,
-  (sql) => sql\`UPDATE account SET cents = cents - 1 WHERE id = \${1}\`
-).pipe(DsqlTransaction.withRetry())
-\`\`\`
+${example(
+  'const sql = auroraDSQLPostgres({ host, username: "orders", max: 20, retry: { maxRetries: 5 } })',
+  "sql.begin(async (sql) => { await sql`UPDATE …` })"
+)}
 
 ${table("Its own options", postgresJs.own)}
 ${table("`retry`", nodePostgres.retry)}

@@ -10,7 +10,7 @@ import { afterAll, afterEach, assert, beforeAll, describe, it, vi } from "vitest
 import { type Cluster, startCluster } from "../src/local/cluster.js"
 import { fromCluster } from "../src/LocalCluster.js"
 import { eventually } from "./local/support.js"
-import { failure, type Local } from "./support/drivers/driver.js"
+import { failure, type Local, optionsFor } from "./support/drivers/driver.js"
 import { startProgram } from "./support/program.js"
 import { tcpSockets } from "./support/sockets.js"
 
@@ -31,13 +31,7 @@ afterEach(async () => {
   await eventually(() => tcpSockets() === sockets)
 })
 
-const options = (): Options => ({
-  ...local.options,
-  credentials: {
-    accessKeyId: local.credentials.accessKeyId,
-    secretAccessKey: Redacted.value(local.credentials.secretAccessKey)
-  }
-})
+const options = (): Options => optionsFor(local)
 
 const withPool = async <A>(f: (pool: Pool) => Promise<A>, change: Options = {}): Promise<A> => {
   await using pool = await createPool({ ...options(), ...change })

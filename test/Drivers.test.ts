@@ -1,5 +1,5 @@
 /** The same suites for every client of ours, each on a cluster of its own machine's. */
-import { Effect, Redacted } from "effect"
+import { Effect } from "effect"
 import type { Options } from "effect-dsql/pg"
 import { afterAll, afterEach, assert, beforeAll } from "vitest"
 import { type Cluster, startCluster } from "../src/local/cluster.js"
@@ -7,7 +7,7 @@ import { fromCluster } from "../src/LocalCluster.js"
 import { eventually } from "./local/support.js"
 import { conflictSuite } from "./support/drivers/conflict.js"
 import { connectionSuite } from "./support/drivers/connection.js"
-import type { Driver, Local, Surroundings } from "./support/drivers/driver.js"
+import { type Driver, type Local, optionsFor, type Surroundings } from "./support/drivers/driver.js"
 import { effectClient } from "./support/drivers/effect.js"
 import { pgClient, pgPool } from "./support/drivers/pg.js"
 import { postgresJs } from "./support/drivers/postgres.js"
@@ -26,13 +26,7 @@ beforeAll(async () => {
 afterAll(() => cluster.stop())
 afterEach(async () => assert.deepStrictEqual(await Effect.runPromise(handle.pendingFaults), []))
 
-const options = (): Options => ({
-  ...handle.options,
-  credentials: {
-    accessKeyId: handle.credentials.accessKeyId,
-    secretAccessKey: Redacted.value(handle.credentials.secretAccessKey)
-  }
-})
+const options = (): Options => optionsFor(handle)
 
 const surroundings: Surroundings = {
   local: () => handle,

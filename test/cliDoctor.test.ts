@@ -5,6 +5,7 @@ import { stripVTControlCharacters } from "node:util"
 import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "vitest"
 import { exitCodes, stepLines, verdictLine } from "../src/cli/doctorReport.js"
 import { type Cluster, startCluster } from "../src/local/cluster.js"
+import { names } from "./doctor/support.js"
 import { isInstalled, makeCommands, shell } from "./support/cli.js"
 import { formsOf } from "./support/leaks.js"
 
@@ -41,21 +42,7 @@ const doctor = async (variables: Readonly<Record<string, string | undefined>>, .
   return { code, output: program.output(), errors: program.errors() }
 }
 
-const StepName = Schema.Literal(
-  "configuration",
-  "credentials",
-  "region",
-  "dns",
-  "tcp",
-  "tls",
-  "clock",
-  "token",
-  "login",
-  "role",
-  "settings",
-  "statement",
-  "limits"
-)
+const StepName = Schema.Literal(...names)
 const Common = { name: StepName, duration: Schema.NonNegative, summary: Schema.NonEmptyString }
 const Facts = Schema.Record({ key: Schema.String, value: Schema.Union(Schema.String, Schema.Number, Schema.Boolean) })
 const Cure = Schema.Struct({

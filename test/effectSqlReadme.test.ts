@@ -1,13 +1,13 @@
 /** The example of migrations in the README of the installed `@effect/sql`, moved to Aurora DSQL by its imports. */
 import { SqlClient } from "@effect/sql"
 import { assert, layer } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect } from "effect"
 import { DsqlLocal } from "effect-dsql/Local"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { startProgram } from "./support/program.js"
+import { programOnCluster } from "./support/onCluster.js"
 
 const path = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url))
 
@@ -57,20 +57,7 @@ const project = Effect.acquireRelease(
 
 const run = (folder: string) =>
   Effect.gen(function* () {
-    const { caFile, credentials, hostaddr, port } = yield* DsqlLocal
-    const program = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        startProgram(["--import", "./test/support/redirect.ts", join(folder, "src/main.ts")], {
-          LOCAL_CLUSTER_ADDRESS: `${hostaddr}:${port}`,
-          NODE_EXTRA_CA_CERTS: caFile,
-          AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
-          AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-          AWS_SECRET_ACCESS_KEY: Redacted.value(credentials.secretAccessKey),
-          AWS_SESSION_TOKEN: undefined
-        })
-      ),
-      (program) => Effect.sync(program.cleanUp)
-    )
+    const program = yield* programOnCluster([join(folder, "src/main.ts")], { AWS_SESSION_TOKEN: undefined })
     const { code } = yield* Effect.promise(() => program.exited)
     return { code, errors: program.errors(), output: program.output() }
   })

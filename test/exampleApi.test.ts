@@ -1,27 +1,17 @@
 /** The HTTP API of the examples as its users see it, while it works, while the database makes trouble and while it ends. */
 import { assert, layer } from "@effect/vitest"
-import { Effect, Fiber, Redacted } from "effect"
+import { Effect, Fiber } from "effect"
 import { DsqlLocal } from "effect-dsql/Local"
 import { conflict } from "effect-dsql/Testing"
-import { startProgram } from "./support/program.js"
+import { programOnCluster } from "./support/onCluster.js"
 
 const startApi = Effect.gen(function* () {
-  const { caFile, credentials, endpoint, hostaddr, port, region } = yield* DsqlLocal
-  const program = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      startProgram(["--import", "./test/support/redirect.ts", "examples/httpApi.ts"], {
-        LOCAL_CLUSTER_ADDRESS: `${hostaddr}:${port}`,
-        NODE_EXTRA_CA_CERTS: caFile,
-        AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
-        AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-        AWS_SECRET_ACCESS_KEY: Redacted.value(credentials.secretAccessKey),
-        AWS_REGION: region,
-        CLUSTER_ENDPOINT: endpoint,
-        PORT: "0"
-      })
-    ),
-    (program) => Effect.sync(program.cleanUp)
-  )
+  const { endpoint, region } = yield* DsqlLocal
+  const program = yield* programOnCluster(["examples/httpApi.ts"], {
+    AWS_REGION: region,
+    CLUSTER_ENDPOINT: endpoint,
+    PORT: "0"
+  })
   const [, listening] = yield* Effect.promise(() => program.printed(/Listening on http:\/\/[\d.]+:(\d+)/))
   const call = (path: string, body?: object) =>
     Effect.tryPromise(async () => {

@@ -1,11 +1,11 @@
 /** The Lambda function of the examples in its container, over invocations and freezes. */
 import { SqlClient } from "@effect/sql"
 import { assert, layer } from "@effect/vitest"
-import { Duration, Effect, Redacted } from "effect"
+import { Duration, Effect } from "effect"
 import { DsqlTransaction } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import { fileURLToPath } from "node:url"
-import { startProgram } from "./support/program.js"
+import { programOnCluster } from "./support/onCluster.js"
 
 const table = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -13,23 +13,13 @@ const table = Effect.gen(function* () {
 }).pipe(DsqlTransaction.retryStatement(), Effect.provide(DsqlLocal.layerClient()))
 
 const startContainer = Effect.gen(function* () {
-  const { caFile, credentials, endpoint, hostaddr, port, region } = yield* DsqlLocal
+  const { endpoint, region } = yield* DsqlLocal
   yield* table
   const handler = fileURLToPath(new URL("../examples/lambda.ts", import.meta.url))
-  const program = yield* Effect.acquireRelease(
-    Effect.sync(() =>
-      startProgram(["--import", "./test/support/redirect.ts", "test/support/container.ts", handler], {
-        LOCAL_CLUSTER_ADDRESS: `${hostaddr}:${port}`,
-        NODE_EXTRA_CA_CERTS: caFile,
-        AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
-        AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-        AWS_SECRET_ACCESS_KEY: Redacted.value(credentials.secretAccessKey),
-        AWS_REGION: region,
-        CLUSTER_ENDPOINT: endpoint
-      })
-    ),
-    (program) => Effect.sync(program.cleanUp)
-  )
+  const program = yield* programOnCluster(["test/support/container.ts", handler], {
+    AWS_REGION: region,
+    CLUSTER_ENDPOINT: endpoint
+  })
   const printed = (pattern: RegExp) => Effect.promise(() => program.printed(pattern))
   yield* printed(/ready after/)
   let invocations = 0

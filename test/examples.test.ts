@@ -5,6 +5,7 @@ import { Effect, Redacted } from "effect"
 import { DsqlLocal } from "effect-dsql/Local"
 import { readdirSync, readFileSync } from "node:fs"
 import { assumedRole, home, server } from "./support/aws.js"
+import { clusterEnvironment } from "./support/onCluster.js"
 import { startProgram } from "./support/program.js"
 
 const folder = new URL("../examples/", import.meta.url)
@@ -54,7 +55,7 @@ const roleCredentials = { accessKeyId: "ASIAREPORTS000000000", secretAccessKey: 
 
 /** What a person would have in the environment, the shared files and the account. */
 const surroundings = Effect.gen(function* () {
-  const { addIdentity, arn, caFile, clusterId, credentials, endpoint, hostaddr, port, region } = yield* DsqlLocal
+  const { addIdentity, arn, clusterId, credentials, endpoint, region } = yield* DsqlLocal
   const keys = { id: credentials.accessKeyId, secret: Redacted.value(credentials.secretAccessKey) }
   const { folder } = yield* home({
     credentials: `[team]\naws_access_key_id = ${keys.id}\naws_secret_access_key = ${keys.secret}\n`
@@ -73,14 +74,9 @@ const surroundings = Effect.gen(function* () {
     yield* sql`GRANT USAGE, CREATE ON SCHEMA orders TO orders`
   }).pipe(Effect.provide(DsqlLocal.layerClient()))
   return {
-    LOCAL_CLUSTER_ADDRESS: `${hostaddr}:${port}`,
-    NODE_EXTRA_CA_CERTS: caFile,
+    ...(yield* clusterEnvironment),
     AWS_ENDPOINT_URL_STS: sts.url,
-    // It warns of old versions of Node on standard error.
-    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true",
     AWS_SHARED_CREDENTIALS_FILE: `${folder}/credentials`,
-    AWS_ACCESS_KEY_ID: keys.id,
-    AWS_SECRET_ACCESS_KEY: keys.secret,
     AWS_REGION: region,
     CLUSTER_ENDPOINT: endpoint,
     CLUSTER_ID: clusterId,

@@ -3,7 +3,7 @@ import type { DsqlErrors } from "effect-dsql"
 import { DsqlErrors as Errors } from "effect-dsql"
 import type { DsqlLocal } from "effect-dsql/Local"
 import type { Options } from "effect-dsql/pg"
-import type { Context } from "effect"
+import { type Context, Redacted } from "effect"
 import { assert } from "vitest"
 
 export type Rows = ReadonlyArray<Readonly<Record<string, unknown>>>
@@ -32,6 +32,15 @@ export interface Driver {
 }
 
 export type Local = Context.Tag.Service<DsqlLocal>
+
+/** What the adapters take to get to a cluster. */
+export const optionsFor = ({ credentials, options }: Local): Options => ({
+  ...options,
+  credentials: {
+    accessKeyId: credentials.accessKeyId,
+    secretAccessKey: Redacted.value(credentials.secretAccessKey)
+  }
+})
 
 /** The cluster that a suite runs on. */
 export interface Surroundings {
