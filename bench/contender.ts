@@ -9,8 +9,8 @@ export type Job = "point" | "hundred" | "transaction"
 
 export interface Options {
   readonly connections: number
-  /** How long AWS credentials take to come, in milliseconds, and who counts how often they are asked for. */
-  readonly credentials?: { readonly delay: number; readonly onAsked: () => void } | undefined
+  /** Whether AWS credentials come from the endpoint of a container, which the environment names. */
+  readonly inContainer?: boolean
 }
 
 export interface Load {

@@ -21,7 +21,7 @@ const { values } = parseArgs({
 })
 const quick = values.quick === true
 const pace: Pace = quick
-  ? { warmUp: 150, duration: 250, streamedRows: 20_000 }
+  ? { warmUp: 100, duration: 200, streamedRows: 20_000 }
   : { warmUp: 1_000, duration: 1_500, streamedRows: 100_000 }
 const rounds = Number(values.rounds ?? (quick ? 1 : 9))
 

@@ -1,4 +1,5 @@
 /** Medians and ratios of what was measured, as a table and as a plot. */
+import { ours } from "./contenders/all.js"
 import type { Series } from "./rounds.js"
 import { inWords, type Machine } from "./support/machine.js"
 import { median, table } from "./support/statistics.js"
@@ -46,6 +47,28 @@ const section = (series: Series, workload: Workload): string => {
   return `## ${titleOf(workload, circumstances)}\n\n${table(header, lines)}`
 }
 
+/** Ours to each of the others, by what a workload is about and by CPU. */
+const comparison = (all: ReadonlyArray<Series>, workloads: ReadonlyArray<Workload>): string => {
+  const series = all.filter(({ results }) => results.length > 1)
+  const others = [...new Set(series.flatMap(({ results }) => results.map(({ contender }) => contender)))].filter(
+    (name) => name !== ours.name
+  )
+  const lines = series.flatMap((one) => {
+    const workload = workloads.find(({ name }) => name === one.workload)!
+    const place = (name: string): number => one.results.findIndex(({ contender }) => contender === name)
+    return workload.metrics
+      .filter(({ name }, index) => index === 0 || name === "cpu")
+      .map((metric) => [
+        titleOf(workload, one.circumstances),
+        metric.unit,
+        ...others.map((name) =>
+          place(name) === -1 ? "" : `${ratioOf(one, place(ours.name), place(name), metric).toFixed(2)} ×`
+        )
+      ])
+  })
+  return `## ${ours.name} to each of the others\n\n${table(["", "", ...others], lines)}`
+}
+
 export const report = (
   { machine, rounds, series }: Measurement,
   workloads: ReadonlyArray<Workload>
@@ -55,6 +78,8 @@ Each client in a process of its own, one after the other, ${rounds} rounds in an
 where nothing else is said, fibers of one runtime for clients of Effect and async functions for the others. Medians of all
 rounds; a ratio is the median of those of single rounds, of the first column. A local cluster over TLS on the same machine:
 ${inWords(machine)}. They show the proportions, not the truth of your machine.
+
+${comparison(series, workloads)}
 
 ${series
   .map((one) =>

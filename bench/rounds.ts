@@ -4,8 +4,8 @@ import { execFile } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import type { Contender } from "./contender.js"
-import { withLatency } from "./support/cluster.js"
-import type { Circumstances, Metrics, Pace, Workload } from "./workload.js"
+import { withContainer, withLatency } from "./support/cluster.js"
+import type { Circumstances, Metrics, Pace, Place, Workload } from "./workload.js"
 
 /** A workload under certain circumstances, and what each contender came to in each round. */
 export interface Series {
@@ -22,14 +22,20 @@ const measureOne = async (
   access: LocalAccess,
   circumstances: Circumstances,
   pace: Pace
-): Promise<Metrics> =>
-  withLatency(access, circumstances.network ?? 0, async (access) => {
-    const place = { access, circumstances, pace }
-    if (workload.runsIn === "runner") return workload.measure(contender, place)
-    const args = ["--expose-gc", "--import", "tsx", child, workload.name, contender.name, JSON.stringify(place)]
-    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 120_000 })
-    return JSON.parse(stdout) as Metrics
+): Promise<Metrics> => {
+  const { credentials, network = 0 } = circumstances
+  return withLatency(access, network, (access) => {
+    const measure = (container?: string) => measureAt(workload, contender, { access, circumstances, pace, container })
+    return credentials === undefined ? measure() : withContainer(access, credentials, measure)
   })
+}
+
+const measureAt = async (workload: Workload, contender: Contender, place: Place): Promise<Metrics> => {
+  if (workload.runsIn === "runner") return workload.measure(contender, place)
+  const args = ["--expose-gc", "--import", "tsx", child, workload.name, contender.name, JSON.stringify(place)]
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 120_000 })
+  return JSON.parse(stdout) as Metrics
+}
 
 /**
  * The order of contenders is another in each round, so that nobody always comes after the same one. What a machine does beside

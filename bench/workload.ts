@@ -26,6 +26,8 @@ export interface Circumstances {
 }
 
 export interface Place {
+  /** Where credentials come from if they take their time. */
+  readonly container?: string | undefined
   readonly access: LocalAccess
   readonly circumstances: Circumstances
   readonly pace: Pace

@@ -11,7 +11,7 @@ export const awsConnector: Open = async (access, options) => {
     ssl: { ca: access.ca },
     stream: () => dialling(access),
     max: options.connections,
-    customCredentialsProvider: providerOf(access, options)
+    ...(options.inContainer === true ? {} : { customCredentialsProvider: providerOf(access) })
   })
   return nodePostgresClient(pool, options.connections)
 }

@@ -1,12 +1,9 @@
 import type { LocalAccess } from "effect-dsql/Local"
-import { setTimeout as delay } from "node:timers/promises"
-import type { Options } from "../contender.js"
 
-/** Where those that sign their tokens get their credentials from: like a container's endpoint, it takes its time. */
+/** Credentials that are there at once, for those that sign their tokens. */
 export const providerOf =
-  ({ accessKeyId, secretAccessKey }: LocalAccess, { credentials }: Options) =>
+  ({ accessKeyId, secretAccessKey }: LocalAccess, onAsked = (): void => {}) =>
   async () => {
-    credentials?.onAsked()
-    if (credentials !== undefined && credentials.delay > 0) await delay(credentials.delay)
+    onAsked()
     return { accessKeyId, secretAccessKey }
   }

@@ -7,7 +7,7 @@ export const ours: Open = (access, options) => {
   const { ca, host, hostaddr, port } = access
   const layer = DsqlLayer.layer(
     { host, hostaddr, port, tls: { ca }, pool: { max: options.connections, connectRate: 1000 } },
-    { credentials: DsqlAuth.layerProvider(providerOf(access, options)) }
+    options.inContainer === true ? {} : { credentials: DsqlAuth.layerProvider(providerOf(access)) }
   )
   return effectClient(layer, options.connections)
 }

@@ -30,6 +30,13 @@ const withProgram = async <A>(
 export const withCluster = <A>(options: ClusterOptions, use: (access: LocalAccess) => Promise<A>): Promise<A> =>
   withProgram("clusterProgram.ts", [JSON.stringify(options)], (line) => use(JSON.parse(line) as LocalAccess))
 
+/** An endpoint for the credentials of a container, which takes so many milliseconds to answer. */
+export const withContainer = <A>(
+  { accessKeyId, secretAccessKey }: LocalAccess,
+  milliseconds: number,
+  use: (url: string) => Promise<A>
+): Promise<A> => withProgram("containerProgram.ts", [accessKeyId, secretAccessKey, String(milliseconds)], use)
+
 /** The same cluster from further away: everything takes so many milliseconds longer, each way. */
 export const withLatency = <A>(
   access: LocalAccess,

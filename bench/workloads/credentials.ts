@@ -8,12 +8,11 @@ export const credentials: Workload = {
   circumstances: [{ credentials: 0 }, { credentials: 20 }, { credentials: 200 }],
   takesPart: ({ signs }) => signs,
   runsIn: "process",
-  measure: async ({ open }, { access, circumstances: { credentials = 0 }, pace }) => {
-    let asked = 0
-    const provider = { delay: credentials, onAsked: () => void asked++ }
-    return using(open(access, { connections, credentials: provider }), async (client) => ({
-      ...(await repeated(client, "point", pace)),
-      asked
-    }))
+  measure: async ({ open }, { access, container, pace }) => {
+    process.env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = container
+    return using(open(access, { connections, inContainer: true }), async (client) => {
+      const metrics = await repeated(client, "point", pace)
+      return { ...metrics, asked: Number(await (await fetch(`${container}/asked`)).text()) }
+    })
   }
 }

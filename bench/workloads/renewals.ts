@@ -63,7 +63,7 @@ export const renewals: Workload = {
           begun++
           return Effect.tap(DsqlAuth.sign(request), () => Effect.sync(() => signed++))
         })
-      const provider = providerOf(access, { connections, credentials: { delay: 0, onAsked: () => asked++ } })
+      const provider = providerOf(access, () => asked++)
       const { ca, host, hostaddr, port } = access
       const db = DsqlLayer.layer(
         { host, hostaddr, port, tls: { ca }, pool: { max: connections } },
