@@ -1,6 +1,6 @@
 import { SqlClient } from "@effect/sql"
 import { assert, describe, layer } from "@effect/vitest"
-import { Effect, Fiber, Layer, TestClock, TestContext } from "effect"
+import { Context, Effect, Fiber, Layer, Stream, TestClock, TestContext } from "effect"
 import { type DsqlConfig, type DsqlErrors, DsqlLayer } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import { existsSync, readFileSync } from "node:fs"
@@ -89,6 +89,17 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
         yield* until(() => server.present() === 0)
         assert.deepStrictEqual(heard, [sslRequest], answer)
       }
+    })
+  )
+
+  it.scoped("asks for the next rows of a stream while those before are taken, and for no more", () =>
+    Effect.gen(function* () {
+      const tap = yield* makeTap
+      const services = yield* Layer.build(DsqlLayer.layer(tap.options, { credentials: tap.credentials }))
+      const sql = Context.get(services, SqlClient.SqlClient)
+      const { stream } = sql`SELECT n FROM generate_series(1, 300) AS n`
+      assert.deepStrictEqual(yield* tap.sent(Stream.runCount(stream)), ["PBDEHEHEHS"])
+      assert.deepStrictEqual(yield* tap.sent(Stream.runDrain(Stream.take(stream, 3))), ["PBDEHEHS"])
     })
   )
 

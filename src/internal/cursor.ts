@@ -26,6 +26,7 @@ const takeRows = ({ results }: Request): Rows => results.flatMap((result) => res
 /** Outside of a transaction a Sync would end the portal, so the request stays under way until its last row. */
 class OpenRequest extends Request {
   private protocol: Protocol | undefined
+  private ending = false
 
   override submit(protocol: Protocol): null {
     this.protocol = protocol
@@ -33,6 +34,8 @@ class OpenRequest extends Request {
   }
 
   override handlePortalSuspended(protocol: Protocol): void {
+    // What was read ahead when the reader left is of no use.
+    if (this.ending) return
     if (this.failure !== undefined) return this.end()
     super.handlePortalSuspended(protocol)
     this.done(undefined, this)
@@ -49,7 +52,7 @@ class OpenRequest extends Request {
   }
 
   override handleError(error: unknown, protocol: Protocol): void {
-    protocol.sync()
+    this.end()
     super.handleError(error, protocol)
   }
 
@@ -65,18 +68,27 @@ class OpenRequest extends Request {
   /** The server then says that it is ready, and the request is over. */
   end(): void {
     this.suspended = false
-    this.protocol?.sync()
+    if (!this.ending) this.protocol?.sync()
+    this.ending = true
   }
 }
 
-/** On a connection that nothing else uses meanwhile. */
+type Fetched = Effect.Effect<Rows, DsqlStatementError>
+
+/**
+ * On a connection that nothing else uses meanwhile. The server is asked for the next rows as soon as there are some, so that
+ * it works while they are; no more than that is ever read ahead.
+ */
 export const openAlone = (
   connection: Connection,
   text: string,
   values: ReadonlyArray<unknown>
 ): Effect.Effect<Cursor, DsqlStatementError> =>
   Effect.map(encode(connection, values), (encoded) => {
-    let callback: (failure: unknown) => void = () => {}
+    let state: "new" | "reading" | "suspended" | "ended" = "new"
+    let ahead: Fetched | undefined
+    let waiting: ((fetched: Fetched) => void) | undefined
+    let onEnd = () => {}
     const request = new OpenRequest(
       (messages) => {
         sendPortal(messages, connection, { text, values: encoded, portal: "", rows: rowsPerFetch })
@@ -84,42 +96,51 @@ export const openAlone = (
       },
       connection.client,
       "object",
-      (failure) => callback(failure)
+      (failure) => {
+        if (failure === undefined) {
+          return give(Effect.succeed(takeRows(request)), request.suspended ? "suspended" : "ended")
+        }
+        const error = connection.toError(failure)
+        connection.whenReady(() => give(Effect.fail(error), "ended"))
+      }
     )
-    let state: "new" | "open" | "ended" = "new"
-    let lost: DsqlStatementError | undefined
-    const advance = () => {
-      if (state === "new") {
-        state = "open"
-        connection.client.query(request as unknown as Submittable)
-      } else {
-        request.resume()
+    const give = (fetched: Fetched, next: "suspended" | "ended") => {
+      state = next
+      if (state === "ended") onEnd()
+      const taker = waiting
+      waiting = undefined
+      if (taker === undefined) ahead = fetched
+      else {
+        readOn()
+        taker(fetched)
       }
     }
-    const fetch = Effect.async<Rows, DsqlStatementError>((resume) => {
-      callback = (failure) => {
-        if (failure === undefined) {
-          state = request.suspended ? "open" : "ended"
-          return resume(Effect.succeed(takeRows(request)))
-        }
-        state = "ended"
-        // It may come while nobody waits for rows: the connection was lost between two fetches.
-        const error = (lost = connection.toError(failure))
-        connection.whenReady(() => resume(Effect.fail(error)))
-      }
-      advance()
+    const readOn = () => {
+      if (state === "new") connection.client.query(request as unknown as Submittable)
+      else if (state === "suspended") request.resume()
+      else return
+      state = "reading"
+    }
+    const wait = Effect.async<Rows, DsqlStatementError>((resume) => {
+      waiting = resume
+      readOn()
       return Effect.sync(connection.destroy)
     })
     const close = Effect.async<void>((resume) => {
-      callback = () => resume(Effect.void)
+      onEnd = () => resume(Effect.void)
       request.end()
     }).pipe(orDestroy(connection, "1 second"))
     return {
       fetch: Effect.suspend(() => {
-        if (lost !== undefined) return Effect.fail(lost)
-        return state === "ended" ? Effect.succeed([]) : fetch
+        const fetched = ahead
+        if (fetched === undefined) return state === "ended" ? Effect.succeed([]) : wait
+        ahead = undefined
+        readOn()
+        return fetched
       }),
-      close: Effect.suspend(() => (state === "open" && connection.isOpen() ? close : Effect.void))
+      close: Effect.suspend(() =>
+        (state === "reading" || state === "suspended") && connection.isOpen() ? close : Effect.void
+      )
     }
   })
 
