@@ -1,10 +1,12 @@
 /**
  * Measures ours beside what one would use instead, and writes tables, figures and a plot to bench/results. `--quick` ends
- * within two minutes, for who wants to see whether it runs; `--only name,name` takes some of the workloads; `--rounds n`.
+ * within two minutes, for who wants to see whether it runs; `--only name,name` takes some of the workloads; `--rounds n`;
+ * `--docs` writes the tables and the plot of the documentation as well.
  */
-import { mkdirSync, writeFileSync } from "node:fs"
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
+import { format } from "prettier"
 import { withClient } from "./contention/contenders.js"
 import { contenders } from "./contenders/all.js"
 import { plot } from "./plot.js"
@@ -17,7 +19,12 @@ import { workloads } from "./workloads/all.js"
 import { buildColdStarts, coldStarts, removeColdStarts } from "./workloads/coldStart.js"
 
 const { values } = parseArgs({
-  options: { quick: { type: "boolean" }, only: { type: "string" }, rounds: { type: "string" } }
+  options: {
+    quick: { type: "boolean" },
+    only: { type: "string" },
+    rounds: { type: "string" },
+    docs: { type: "boolean" }
+  }
 })
 const quick = values.quick === true
 const pace: Pace = quick
@@ -43,9 +50,14 @@ const series = await withCluster({ conflicts: "postgres", rules: "off" }, async 
 }).finally(removeColdStarts)
 
 const measurement = { machine, rounds, series }
-const results = fileURLToPath(new URL("results", import.meta.url))
-mkdirSync(results, { recursive: true })
-writeFileSync(`${results}/latest.json`, JSON.stringify(measurement, undefined, 2))
-writeFileSync(`${results}/latest.svg`, plot(measurement, chosen))
-writeFileSync(`${results}/latest.md`, report(measurement, chosen))
+const pathTo = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+mkdirSync(pathTo("results"), { recursive: true })
+writeFileSync(pathTo("results/latest.json"), JSON.stringify(measurement, undefined, 2))
+writeFileSync(pathTo("results/latest.svg"), plot(measurement, chosen))
+writeFileSync(pathTo("results/latest.md"), report(measurement, chosen))
+if (values.docs === true) {
+  copyFileSync(pathTo("results/latest.svg"), pathTo("../docs/performance.svg"))
+  const tables = await format(report(measurement, chosen), { parser: "markdown", proseWrap: "preserve" })
+  writeFileSync(pathTo("../docs/performance-tables.md"), tables)
+}
 console.log(report(measurement, chosen))

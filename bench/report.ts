@@ -72,7 +72,9 @@ const comparison = (all: ReadonlyArray<Series>, workloads: ReadonlyArray<Workloa
 export const report = (
   { machine, rounds, series }: Measurement,
   workloads: ReadonlyArray<Workload>
-): string => `# Ours, beside what you would use instead
+): string => `# Performance, in tables
+
+<!-- Written by "npm run bench -- --docs". -->
 
 Each client in a process of its own, one after the other, ${rounds} rounds in an order that turns round; 32 callers on 10 connections
 where nothing else is said, fibers of one runtime for clients of Effect and async functions for the others. Medians of all

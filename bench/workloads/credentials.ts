@@ -3,7 +3,7 @@ import { connections, repeated, throughput, using, type Workload } from "../work
 /** Only for those that sign tokens. All connections are open before it is measured; what is asked in that time counts. */
 export const credentials: Workload = {
   name: "credentials",
-  title: "Point SELECT with credentials that take their time",
+  title: "Point SELECT with credentials of a container",
   metrics: [...throughput, { name: "asked", unit: "calls of the provider", better: "less" }],
   circumstances: [{ credentials: 0 }, { credentials: 20 }, { credentials: 200 }],
   takesPart: ({ signs }) => signs,

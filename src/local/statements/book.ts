@@ -91,6 +91,7 @@ export class Book {
 
   /** PostgreSQL has run a batch to its end, or has not, but has taken so many of the statements that it prepares. */
   settle(batch: Batch, succeeded: boolean, taken = 0): void {
+    // Its messages may be large, and nobody asks about it any more.
     this.#followed = undefined
     let parsed = 0
     for (const { raw, type } of batch.messages) {
