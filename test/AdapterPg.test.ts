@@ -347,9 +347,10 @@ describe("transaction", () => {
 
   it("refuses its client when it is over", () =>
     withPool(async (pool) => {
+      const finished = { _tag: "DsqlTransactionError", reason: "Finished" } as const
       const client = await transaction(pool, async (client) => client)
-      const error = await failure(client.query("SELECT 1"))
-      assert.deepInclude(error, { _tag: "DsqlTransactionError", reason: "Finished" })
+      assert.deepInclude(await failure(client.query("SELECT 1")), finished)
+      assert.deepInclude(await failure(client.query(new Cursor("SELECT 1")).read(1)), finished)
     }))
 
   it("reads only where it is told so, and does not grow older than it may", () =>

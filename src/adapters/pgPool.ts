@@ -9,7 +9,7 @@ import pg from "pg"
 import type { Resolved } from "../Config.js"
 import { DsqlConfig } from "../Config.js"
 import { type Connection, makePool } from "../Connection.js"
-import { type DsqlConnectError, DsqlUnsupportedError } from "../Errors.js"
+import { type DsqlConnectError, type DsqlError, DsqlTransactionError, DsqlUnsupportedError } from "../Errors.js"
 import { channelOf } from "../internal/channel.js"
 import * as Deadlines from "../internal/deadlines.js"
 import { networkError } from "../internal/driverError.js"
@@ -166,8 +166,12 @@ export const poolOver = ({ close, run, service: { config, connections, deadlines
     const effect = transact(
       transactions,
       (session) => {
-        const turns = { inTurn: session.inTurn.bind(session), refusal: () => undefined }
-        return body(clientOf<pg.PoolClient>(connection, run, turns, { release: () => {} }))
+        // The session refuses statements by itself, but never sees what speaks with the driver.
+        let refused: DsqlError | undefined
+        const turns = { inTurn: session.inTurn.bind(session), refusal: () => refused }
+        return body(clientOf<pg.PoolClient>(connection, run, turns, { release: () => {} })).pipe(
+          Effect.ensuring(Effect.sync(() => (refused = new DsqlTransactionError({ reason: "Finished" }))))
+        )
       },
       options
     )
