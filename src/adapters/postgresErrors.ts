@@ -59,10 +59,12 @@ export const postgresError = (config: Resolved, cause: unknown, sent: boolean): 
 /** A query of the driver, as far as its outcome goes. */
 interface Query {
   reject: (error: unknown) => void
+  /** Sends it, when somebody waits for it. */
+  handler: (query: Query) => void
   readonly state: unknown
 }
 
-const isQuery = (u: unknown): u is Query => u instanceof Promise && "reject" in u && "state" in u
+const isQuery = (u: unknown): u is Query => u instanceof Promise && "reject" in u && "handler" in u && "state" in u
 
 /** Changes what a query rejects with; a cursor puts another `reject` in the place of the first. */
 const rejectingWith = (query: Query, change: (error: unknown, sent: boolean) => unknown): void => {
@@ -78,7 +80,7 @@ const rejectingWith = (query: Query, change: (error: unknown, sent: boolean) => 
 export interface Watch {
   /** What becomes of the error of a query. */
   readonly change: (error: unknown, sent: boolean) => unknown
-  /** Why nothing may be asked any more. */
+  /** Why nothing may be asked any more. Helpers, which ask nothing, go on as they are. */
   readonly refusal: () => DsqlError | undefined
   /** Members to put in the place of the driver's. */
   readonly members: Readonly<Record<PropertyKey, unknown>>
@@ -87,10 +89,11 @@ export interface Watch {
 /** The same `sql`, with another outcome of its queries. */
 export const watched = <S extends object>(sql: S, { change, members, refusal }: Watch): S => {
   const call = (target: object, self: unknown, args: ReadonlyArray<unknown>): unknown => {
-    const refused = refusal()
-    if (refused !== undefined) return Promise.reject(refused)
     const result: unknown = Reflect.apply(target as (...args: ReadonlyArray<unknown>) => unknown, self, args)
-    if (isQuery(result)) rejectingWith(result, change)
+    if (!isQuery(result)) return result
+    const refused = refusal()
+    if (refused === undefined) rejectingWith(result, change)
+    else result.handler = () => result.reject(refused)
     return result
   }
   return new Proxy<S>(sql, {
@@ -98,7 +101,7 @@ export const watched = <S extends object>(sql: S, { change, members, refusal }: 
     get: (target, name) => {
       if (Object.hasOwn(members, name)) return members[name]
       const value: unknown = Reflect.get(target, name)
-      return name === "unsafe" || name === "file" || name === "notify"
+      return name === "unsafe" || name === "file"
         ? (...args: ReadonlyArray<unknown>) => call(value as object, target, args)
         : value
     }

@@ -34,27 +34,38 @@ export const attemptOf =
           return error
         }
         const givenUp = yield* Deferred.make<never, unknown>()
-        const giveUp = (error: unknown) => void Deferred.unsafeDone(givenUp, Effect.fail(error))
+        let isGivenUp = false
+        const giveUp = (error: unknown) => {
+          isGivenUp = true
+          Deferred.unsafeDone(givenUp, Effect.fail(error))
+        }
+        const isLost = () => course.failure?._tag === "DsqlConnectionError"
         let stage: "begin" | "body" | "commit" | "over" = "begin"
         let raised: { readonly error: unknown } | undefined
 
         const inside = async (tx: Tx): Promise<A> => {
           callOff()
+          if (isGivenUp) throw new DsqlTransactionError({ reason: "Finished" })
           callOff = deadlines.after(Duration.toMillis(maxAge), () => giveUp(tooOld(maxAge)))
           stage = "body"
           const own = watched(tx, {
             change: (error, sent) => failed(postgresError(config, error, sent)),
-            refusal: () => (stage === "body" ? undefined : new DsqlTransactionError({ reason: "Finished" })),
+            refusal: () => {
+              if (stage !== "body") return new DsqlTransactionError({ reason: "Finished" })
+              return isLost() ? course.failure : undefined
+            },
             members: {}
           })
           const outcome = await Effect.runPromise(Effect.either(Effect.raceFirst(Deferred.await(givenUp), body(own))))
           callOff()
-          if (outcome._tag === "Left") {
-            raised = { error: outcome.left }
-            stage = "over"
-            throw outcome.left
-          }
-          stage = "commit"
+          if (outcome._tag === "Left") raised = { error: outcome.left }
+          stage = outcome._tag === "Left" || isLost() ? "over" : "commit"
+          // Whatever comes next waits for the server, which may be gone without a word.
+          callOff = deadlines.after(Duration.toMillis(answerTimeout), () => settle(networkError(config, "Closed")))
+          // The driver would send ROLLBACK or COMMIT to a socket that is gone, and end the process by that. When it has seen the
+          // socket close it ends the transaction by itself.
+          if (isLost()) return new Promise<never>(() => {})
+          if (outcome._tag === "Left") throw outcome.left
           return outcome.right
         }
 
@@ -70,7 +81,9 @@ export const attemptOf =
         }
 
         let callOff = (): void => {}
+        let settle = (_error: unknown): void => {}
         return yield* Effect.async<A, unknown>((resume) => {
+          settle = (error) => resume(Effect.fail(told(error)))
           callOff = deadlines.after(Math.min(Duration.toMillis(config.pool.acquireTimeout), beginBy - now()), () => {
             course.late = now() >= beginBy
             const error: DsqlError = networkError(config, "AcquireTimeout")
@@ -79,7 +92,7 @@ export const attemptOf =
           })
           const running = begin(readOnly ? "read only" : "", inside).then(
             (value) => resume(Effect.succeed(value as A)),
-            (error: unknown) => resume(Effect.fail(told(error)))
+            (error: unknown) => settle(error)
           )
           return Effect.suspend(() => {
             giveUp(new DsqlTransactionError({ reason: "Finished" }))

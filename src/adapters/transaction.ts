@@ -32,7 +32,10 @@ export interface TransactionOptions<A = never> extends RetryOptions {
    * `DsqlCommitOutcomeUnknownError` is raised.
    */
   readonly verify?: (() => Promise<{ readonly result: A } | undefined>) | undefined
-  /** Gives the transaction up: it is rolled back, and the promise rejects with the signal's reason. Default: none. */
+  /**
+   * Gives the transaction up: it is rolled back, and the promise rejects with the signal's reason. A COMMIT that is under way
+   * is seen to its end first and may take effect; the promise rejects all the same. Default: none.
+   */
   readonly signal?: AbortSignal | undefined
 }
 
