@@ -64,7 +64,7 @@ describe("a transaction", () => {
       const tx = await transaction(sql, async (tx) => ({ tx }))
       const leaked = tx.tx
       const helper = leaked({ id: 1 })
-      leaked`SELECT 1`
+      void leaked`SELECT 1`
       for (const query of [
         leaked`SELECT ${1}::int`,
         leaked`SELECT 1`.values(),
