@@ -173,6 +173,27 @@ describe("the pool", () => {
       { pool: { max: 1 } }
     ))
 
+  it("outlives a listener that throws, whose error the caller is given", () =>
+    withPool(
+      async (pool) => {
+        const thrown = new Error("a listener's own")
+        const fail = () => {
+          throw thrown
+        }
+        for (const event of ["connect", "acquire"] as const) {
+          pool.once(event, fail)
+          assert.strictEqual(await pool.connect().catch((error: unknown) => error), thrown)
+          assert.strictEqual(pool.totalCount, 0)
+          assert.deepStrictEqual((await pool.query("SELECT 1 AS one")).rows, [{ one: 1 }])
+        }
+        const client = await pool.connect()
+        pool.once("release", fail)
+        assert.throws(() => client.release(), thrown)
+        assert.deepStrictEqual((await pool.query("SELECT 1 AS one")).rows, [{ one: 1 }])
+      },
+      { pool: { max: 1, acquireTimeout: "2 seconds" } }
+    ))
+
   it("waits for a connection as long as it may", () =>
     withPool(
       async (pool) => {

@@ -108,8 +108,11 @@ export const poolOver = ({ close, run, service: { config, connections, deadlines
       if (released) throw new Error("Release called on client which has already been released to the pool.")
       released = true
       if (error !== undefined && error !== false) connection.destroy()
-      pool.emit("release", error, client)
-      connection.whenReady(() => void giveBack())
+      try {
+        pool.emit("release", error, client)
+      } finally {
+        connection.whenReady(() => void giveBack())
+      }
     }
     const client = clientOf<pg.PoolClient>(
       connection,
@@ -117,13 +120,20 @@ export const poolOver = ({ close, run, service: { config, connections, deadlines
       turnsUntil(connection, () => released),
       { release }
     )
-    if (!known.has(connection)) {
-      known.add(connection)
-      connection.client.once("end", () => pool.emit("remove", client))
-      pool.emit("connect", client)
+    try {
+      if (!known.has(connection)) {
+        known.add(connection)
+        connection.client.once("end", () => pool.emit("remove", client))
+        pool.emit("connect", client)
+      }
+      pool.emit("acquire", client)
+      return client
+    } catch (error) {
+      // Nobody gets a session that a listener has prepared by half.
+      connection.destroy()
+      await giveBack()
+      throw error
     }
-    pool.emit("acquire", client)
-    return client
   }
 
   const connect = (callback?: Done): Promise<pg.PoolClient> | undefined =>
