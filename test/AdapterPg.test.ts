@@ -400,6 +400,17 @@ describe("the client", () => {
     await new Promise<void>((resolve) => client.end(() => resolve()))
   })
 
+  it("is one connection, however many a pool keeps", async () => {
+    vi.stubEnv("DSQL_POOL_MIN", "3")
+    const { host: _, ...fromEnvironment } = options()
+    vi.stubEnv("DSQL_HOST", local.endpoint)
+    for (const given of [fromEnvironment, { ...options(), pool: { min: 3 } }]) {
+      await using client = await connect(given)
+      await client.query("SELECT 1")
+      assert.strictEqual(Effect.runSync(local.connectionCount), 1)
+    }
+  })
+
   it("is told when its connection is lost, and stays lost", async () => {
     await using client = await connect(options())
     await Effect.runPromise(local.dropConnections)

@@ -7,7 +7,7 @@
 import type * as Pg from "pg"
 import * as Scope from "effect/Scope"
 import { clientOf, turnsUntil } from "./pgClient.js"
-import { openParts, type Pool, poolOver, transactionOf } from "./pgPool.js"
+import { openOne, openParts, type Pool, poolOver, transactionOf } from "./pgPool.js"
 import { type Options, orCallBack } from "./runtime.js"
 import type { TransactionOptions } from "./transaction.js"
 
@@ -52,7 +52,7 @@ export const createPool = async (options?: string | Options): Promise<Pool> => p
  * @category constructors
  */
 export const connect = async (options?: string | Options): Promise<Pg.Client & AsyncDisposable> => {
-  const { close, run, service } = await openParts(options)
+  const { close, run, service } = await openOne(options)
   try {
     const scope = await run(Scope.make())
     const connection = await run(Scope.extend(service.connections.reserve, scope))

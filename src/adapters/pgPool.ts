@@ -34,8 +34,14 @@ const layer = Layer.scoped(
   Effect.all({ config: DsqlConfig, connections: makePool, deadlines: Deadlines.make })
 )
 
-export const openParts = (options: string | Options | undefined): Promise<Opened<Parts>> =>
-  open(PgParts, layer.pipe(Layer.provide(tokenOf(options)), Layer.provide(configOf(options))))
+export const openParts = (options: string | Options | undefined, config = configOf(options)): Promise<Opened<Parts>> =>
+  open(PgParts, layer.pipe(Layer.provide(tokenOf(options)), Layer.provide(config)))
+
+/** The same with one connection, whatever the options or the environment say of pools. */
+export const openOne = (options: string | Options | undefined): Promise<Opened<Parts>> => {
+  const only = (config: Resolved): Resolved => ({ ...config, pool: { ...config.pool, max: 1, min: 0 } })
+  return openParts(options, Layer.project(configOf(options), DsqlConfig, DsqlConfig, only))
+}
 
 /** Under this key our pools run transactions. */
 const transactionKey: unique symbol = Symbol.for("effect-dsql/pg/transaction")
