@@ -269,6 +269,13 @@ describe("the pool", () => {
     const error = await failure(createPool(`postgresql://${host}/postgres?sslmode=disable`))
     assert.deepInclude(error, { _tag: "DsqlConfigError", option: "sslmode" })
   })
+
+  it("refuses what is no options at all", async () => {
+    for (const given of [null, 5, true, []]) {
+      const error = await failure(createPool(given as never))
+      assert.deepInclude(error, { _tag: "DsqlConfigError", reason: "InvalidOption", option: "options" })
+    }
+  })
 })
 
 describe("a transaction that a program makes by itself", () => {

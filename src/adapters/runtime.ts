@@ -10,6 +10,7 @@ import type { CustomTypesConfig } from "pg"
 import * as Auth from "../Auth.js"
 import { type DataOptions, DsqlConfig, environment, layerEnvironment, make } from "../Config.js"
 import { type DsqlConfigError, type DsqlRegionError, isDsqlError } from "../Errors.js"
+import { invalid } from "../internal/checks.js"
 import { overlay } from "../internal/overlay.js"
 import { read } from "../internal/variables.js"
 
@@ -31,12 +32,19 @@ export interface Options extends Partial<Omit<DataOptions, "unsafeRetryTransacti
   readonly types?: CustomTypesConfig | undefined
 }
 
+/** Types are not checked everywhere, and what else there is would be taken for no options at all. */
+const isObject = (options: unknown): options is object =>
+  typeof options === "object" && options !== null && !Array.isArray(options)
+
 /** The configuration that some options are. */
 export const configOf = (
   options: string | Options | undefined
 ): Layer.Layer<DsqlConfig, DsqlConfigError | DsqlRegionError> => {
   if (options === undefined) return layerEnvironment
   if (typeof options === "string") return Layer.effect(DsqlConfig, make(options))
+  if (!isObject(options)) {
+    return Layer.fail(invalid("options", "must be a cluster's endpoint, a connection string or an object of options"))
+  }
   const { credentials: _, host, types, ...data } = options
   if (host !== undefined) return Layer.effect(DsqlConfig, make({ ...data, host, types }))
   const all = Effect.map(read(environment), (found) => ({ ...overlay(found, data), host: found.host, types }))
@@ -45,7 +53,7 @@ export const configOf = (
 
 /** The token that some options log in with. */
 export const tokenOf = (options: string | Options | undefined): Layer.Layer<Auth.DsqlToken, never, DsqlConfig> => {
-  const credentials = typeof options === "object" ? options.credentials : undefined
+  const credentials = typeof options === "object" ? options?.credentials : undefined
   const provider =
     credentials === undefined
       ? Auth.layerCredentials
