@@ -190,6 +190,19 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
       })
     )
 
+    it.effect("when there is no such cluster", () =>
+      Effect.gen(function* () {
+        const { endpoint } = yield* DsqlLocal
+        const other = endpoint.replace(/^[^.]+/, "abcdefghijklmnopqrstuvwxyz")
+        const { cures, summary } = stepOf(yield* examined({ host: other }), "login")
+        assert.strictEqual(summary, "there is no such cluster")
+        assert.deepStrictEqual(cures[0], {
+          kind: "command",
+          text: "aws dsql get-cluster --identifier abcdefghijklmnopqrstuvwxyz --region us-east-1"
+        })
+      })
+    )
+
     it.effect("when there is no such database, and works once it is left out", () =>
       Effect.gen(function* () {
         const variables = { DSQL_DATABASE: "shop" }

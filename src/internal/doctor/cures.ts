@@ -15,7 +15,7 @@ export const setTheClock: ReadonlyArray<Cure> = [
   change("elsewhere than on Linux with systemd, have the clock set by NTP; in a container it is the host's")
 ]
 
-const exportHost = command("export DSQL_HOST=<cluster id>.dsql.<region>.on.aws")
+export const exportHost = command("export DSQL_HOST=<cluster id>.dsql.<region>.on.aws")
 const listClusters = command("aws dsql list-clusters --region <region>")
 
 /** `DSQL_PORT`, and not `DSQL_URL (port)` or `pool.max`. */

@@ -10,7 +10,7 @@ import type { DsqlAuthenticationError, DsqlConnectionError, DsqlStatementError }
 import { dial, type Connection } from "../dial.js"
 import { granteeOf } from "../roleGrants.js"
 import type { Configured } from "./credentials.js"
-import { change, command, policy, sql } from "./cures.js"
+import { change, command, exportHost, policy, sql } from "./cures.js"
 import type { Trouble } from "./model.js"
 import { getCluster, isElsewhere } from "./networkCures.js"
 
@@ -98,11 +98,12 @@ export const roleTrouble = (config: Resolved, error: DsqlStatementError): Troubl
   return found === undefined ? undefined : { ...found, cause: error.message }
 }
 
-const authenticationCures = (config: Resolved): ReadonlyArray<Cure> => [
-  command("aws sts get-caller-identity"),
-  command("unset AWS_SESSION_TOKEN"),
-  getCluster(config)
-]
+const authenticationTrouble = (config: Resolved, { hint = "" }: DsqlAuthenticationError) => {
+  const whoAsks = [command("aws sts get-caller-identity"), command("unset AWS_SESSION_TOKEN")]
+  return /no cluster/i.test(hint)
+    ? { summary: "there is no such cluster", cures: [getCluster(config), exportHost, ...whoAsks] }
+    : { summary: "the server refused it", cures: [...whoAsks, getCluster(config)] }
+}
 
 const again = command("npx effect-dsql doctor")
 
@@ -128,15 +129,14 @@ const connectionCures = (config: Resolved, { reason }: DsqlConnectionError): Rea
 
 /** What else a login is refused for. */
 export const loginTrouble = (config: Resolved, error: DsqlStatementError): Trouble => {
-  const summary = "the server refused it"
   switch (error._tag) {
     case "DsqlAuthenticationError":
-      return { summary, cause: error.message, cures: authenticationCures(config) }
+      return { ...authenticationTrouble(config, error), cause: error.message }
     case "DsqlConnectionError":
       return { summary: `no login (${error.reason})`, cause: error.message, cures: connectionCures(config, error) }
     default:
       return {
-        summary,
+        summary: "the server refused it",
         cause: error.message,
         cures:
           config.database === "postgres"
