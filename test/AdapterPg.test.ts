@@ -151,13 +151,16 @@ describe("the pool", () => {
       { pool: { max: 1 } }
     ))
 
-  it("says what happens to its clients", () =>
+  it("says what happens to the clients of connect, and to no others", () =>
     withPool(
       async (pool) => {
         const events: Array<string> = []
         for (const event of ["connect", "acquire", "release", "remove"] as const) {
           pool.on(event, () => events.push(event))
         }
+        await pool.query("SELECT 1")
+        await transaction(pool, (client) => client.query("SELECT 1"))
+        assert.deepStrictEqual(events, [])
         const client = await pool.connect()
         client.release()
         await new Promise<void>((resolve) =>

@@ -21,7 +21,8 @@ export type { TransactionOptions } from "./transaction.js"
  *
  * What differs from the pool of `pg`: statements fail with the errors of `effect-dsql/Errors`, whose `cause` is the driver's;
  * connections end before the service cuts them, and go back to their `session` settings when they are lent anew; one that
- * breaks while it lies unused raises no `error` event; `end` may be called again.
+ * breaks while it lies unused raises no `error` event; the other events are about clients of `pool.connect()` only, so what
+ * every connection is to be set to belongs into `session`; `end` may be called again.
  *
  * @example
  * ```ts
