@@ -1,10 +1,11 @@
 /** The doctor on set-ups that are broken before or on the way to the server. */
 import { assert, describe, layer } from "@effect/vitest"
 import { ConfigProvider, Effect, Fiber, Layer, Redacted, TestClock, TestContext } from "effect"
-import { DsqlAuth, DsqlDoctor } from "effect-dsql"
+import { DsqlAuth, DsqlConfig, DsqlDoctor, DsqlErrors } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
 import { readFileSync } from "node:fs"
 import { createServer } from "node:tls"
+import { tlsTrouble } from "../../src/internal/doctor/networkCures.js"
 import { makeCertificates } from "../../src/local/certificates.js"
 import { home } from "../support/aws.js"
 import { listen, until } from "../support/sockets.js"
@@ -314,6 +315,28 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
           cure: command(`export DSQL_HOST=${endpoint}`),
           waiting
         })
+      })
+    )
+
+    it.effect("and proposes no name of the certificate as host that is not a cluster's", () =>
+      Effect.gen(function* () {
+        const { clusterId, endpoint, options } = yield* DsqlLocal
+        const config = yield* DsqlConfig.resolve(options)
+        const code = "ERR_TLS_CERT_ALTNAME_INVALID"
+        const error = new DsqlErrors.DsqlConnectionError({
+          reason: "Tls",
+          host: endpoint,
+          address: endpoint,
+          cause: Object.assign(new Error(code), { code })
+        })
+        const proposed = (names: string) =>
+          tlsTrouble(config, error, { names }).cures.filter(({ text }) => text.startsWith("export DSQL_HOST"))
+        for (const names of ["proxy.corp.example", "IP Address:10.0.0.1", "", "$(touch /tmp/x).example", "*"]) {
+          assert.deepStrictEqual(proposed(names), [], names)
+        }
+        assert.deepStrictEqual(proposed("proxy.corp.example, *.dsql.eu-west-1.on.aws"), [
+          command(`export DSQL_HOST=${clusterId}.dsql.eu-west-1.on.aws`)
+        ])
       })
     )
 

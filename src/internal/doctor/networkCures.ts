@@ -1,5 +1,6 @@
 /** What mends the way to the server. */
 import type { Resolved } from "../../Config.js"
+import { parseHost } from "../../core/endpoint.js"
 import type { Cure, Facts } from "../../Doctor.js"
 import { DsqlConnectionError, type DsqlStatementError } from "../../Errors.js"
 import { change, command, setTheClock } from "./cures.js"
@@ -44,6 +45,15 @@ const codeOf = ({ cause }: DsqlStatementError): string =>
 
 const untrusted = /^(?:UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_UNTRUSTED|INVALID_CA)/
 
+/** What this cluster is called by the names of a certificate, which may be anybody's and is nothing for a shell to read. */
+const endpointAmong = (names: string, { clusterId }: Resolved): string | undefined => {
+  for (const name of names.split(", ")) {
+    const host = parseHost(name.replace("*", clusterId))
+    if (host.kind === "endpoint") return host.host
+  }
+  return undefined
+}
+
 const certificateTrouble = (config: Resolved, code: string, facts: Facts): Omit<Trouble, "facts"> | undefined => {
   const { issuer, names, validFrom, validTo } = facts
   if (untrusted.test(code)) {
@@ -57,11 +67,12 @@ const certificateTrouble = (config: Resolved, code: string, facts: Facts): Omit<
     }
   }
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    const endpoint = endpointAmong(String(names), config)
     return {
       summary: "the certificate is for another name",
-      cause: `the certificate is for ${names}, not for ${config.host}: the host or its region is wrong, or what answers there is not the cluster`,
+      cause: `the certificate is for ${names || "no name"}, not for ${config.host}: the host or its region is wrong, or what answers there is not the cluster`,
       cures: [
-        command(`export DSQL_HOST=${String(names).replace(/,.*$/, "").replace("*", config.clusterId)}`),
+        ...(endpoint === undefined ? [] : [command(`export DSQL_HOST=${endpoint}`)]),
         ...(isElsewhere(config) ? [leaveAddress] : []),
         getCluster(config)
       ]
