@@ -277,7 +277,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
       assertFailed(yield* examined({ port: 1 }), {
         step: "tcp",
         cause: /nothing answers there/,
-        cure: command("npx effect-dsql local --port 1"),
+        cure: command("npx effect-dsql local"),
         waiting: { ...waitingFor("tcp", "tls", ...session), clock: "login" }
       })
     })

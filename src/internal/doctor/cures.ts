@@ -16,6 +16,11 @@ export const setTheClock: ReadonlyArray<Cure> = [
 ]
 
 export const exportHost = command("export DSQL_HOST=<cluster id>.dsql.<region>.on.aws")
+/** A local cluster has another name, certificate and credentials each time, unless it keeps its data. */
+export const startLocal: ReadonlyArray<Cure> = [
+  command("npx effect-dsql local"),
+  change("for a local cluster: paste all of the lines that this prints, in the place of those of one that has ended")
+]
 const listClusters = command("aws dsql list-clusters --region <region>")
 
 /** `DSQL_PORT`, and not `DSQL_URL (port)` or `pool.max`. */
@@ -26,7 +31,8 @@ const curesOfOption = ({ option, reason }: DsqlConfigError): ReadonlyArray<Cure>
   if (option.startsWith("tls.ca")) {
     return [
       command("unset DSQL_SSLROOTCERT"),
-      change("or give the file of the authority to trust; the service needs none, its certificates are the system's")
+      change("or give the file of the authority to trust; the service needs none, its certificates are the system's"),
+      ...startLocal
     ]
   }
   return isVariable(option)
@@ -61,7 +67,8 @@ const curesOfCredentials = ({ cause, profile, reason }: DsqlCredentialsError): R
       return [
         command("aws sso login"),
         command("export AWS_ACCESS_KEY_ID=<key id> AWS_SECRET_ACCESS_KEY=<secret key>"),
-        command("aws configure list")
+        command("aws configure list"),
+        ...startLocal
       ]
     case "Expired":
       return [command(`aws sso login${ofProfile(profile)}`), change("or renew the credentials where they come from")]

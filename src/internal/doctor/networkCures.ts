@@ -3,7 +3,7 @@ import type { Resolved } from "../../Config.js"
 import { parseHost } from "../../core/endpoint.js"
 import type { Cure, Facts } from "../../Doctor.js"
 import { DsqlConnectionError, type DsqlStatementError } from "../../Errors.js"
-import { change, command, setTheClock } from "./cures.js"
+import { change, command, setTheClock, startLocal } from "./cures.js"
 import type { Trouble } from "./model.js"
 
 /** Whether another address than the cluster's own is dialled. */
@@ -29,9 +29,8 @@ export const dnsTrouble = (config: Resolved, error: DsqlStatementError): Trouble
 
 export const tcpTrouble = (config: Resolved, error: DsqlStatementError): Trouble => {
   const isRefused = error instanceof DsqlConnectionError && error.reason === "Refused"
-  const local = command(`npx effect-dsql local --port ${config.port}`)
   const cures = isElsewhere(config)
-    ? [...(isRefused ? [local] : []), leaveAddress, change("or start what hostaddr and port lead to")]
+    ? [...(isRefused ? startLocal : []), leaveAddress, change("or start what hostaddr and port lead to")]
     : [...(config.port === 5432 ? [] : [command("unset DSQL_PORT")]), openFirewall(config), getCluster(config)]
   return {
     summary: isRefused ? "nothing answers there" : "no connection",
