@@ -99,7 +99,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
 
   it.scoped("names the region when nothing tells it, and what contradicts the host", () =>
     Effect.gen(function* () {
-      const { clusterId } = yield* DsqlLocal
+      const { clusterId, region } = yield* DsqlLocal
       yield* home()
       const waiting = { credentials: "region", ...waitingFor("region", ...behind("region")) }
       assertFailed(yield* examined({ host: clusterId }), {
@@ -111,7 +111,10 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
       assertFailed(yield* examinedWith({ DSQL_REGION: "eu-west-1" }), {
         step: "region",
         cause: /eu-west-1 contradicts the host/,
-        cure: command("unset DSQL_REGION"),
+        cure: {
+          kind: "change",
+          text: `leave out the region where it is said (--region, DSQL_REGION, the region option), or say ${region}`
+        },
         waiting
       })
     })

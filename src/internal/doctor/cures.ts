@@ -52,7 +52,12 @@ export const regionTrouble = (error: DsqlRegionError): Trouble => ({
   cures:
     error.reason === "Missing"
       ? [command("export DSQL_REGION=<region>"), exportHost]
-      : [command("unset DSQL_REGION"), change(`or give the region ${error.hostRegion} wherever it is said`)]
+      : [
+          change(
+            `leave out the region where it is said (--region, DSQL_REGION, the region option), or say ${error.hostRegion}`
+          ),
+          command("unset DSQL_REGION")
+        ]
 })
 
 const ofProfile = (profile: string | undefined): string => (profile === undefined ? "" : ` --profile ${profile}`)
