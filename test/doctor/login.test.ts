@@ -345,6 +345,16 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
       })
     )
 
+    it.effect("when setup does not end in the time that the pool would give it", () =>
+      Effect.gen(function* () {
+        const report = yield* examined({ pool: { connectTimeout: "1 second" }, setup: () => Effect.never })
+        assert.deepStrictEqual(outcomes(report), { settings: "failed" })
+        const { cause, cures } = stepOf(report, "settings")
+        assert.match(cause ?? "", /^setup did not end within 1s \(pool.connectTimeout\)/)
+        assert.match(cures[0]!.text, /setup option/)
+      })
+    )
+
     it.effect("with a warning when no schema of the search path is there, until it is created", () =>
       Effect.gen(function* () {
         const options = { session: { search_path: "Archive" } }

@@ -1,5 +1,6 @@
 /** What an open session is asked: a statement, and whether it has the settings that it should. */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Resolved } from "../../Config.js"
 import { identifierName, tokenize } from "../../core/lexer.js"
@@ -92,16 +93,24 @@ export const settings = (config: Resolved, session: LoggedIn): Effect.Effect<Don
     }
     const setup = makeSetup(config)
     if (setup !== undefined) {
+      const { connectTimeout } = config.pool
       yield* setup(session.connection).pipe(
-        Effect.timeoutFail({
-          duration: patience,
-          onTimeout: () => networkError(config, "Closed", new Error("no end"))
-        }),
         Effect.mapError((error): Trouble => ({
           summary: "setup failed",
           cause: error.message,
           cures: [change("mend the setup option: it runs on every new connection")]
-        }))
+        })),
+        Effect.timeoutFail({
+          duration: connectTimeout,
+          onTimeout: (): Trouble => ({
+            summary: "setup does not end",
+            cause: `setup did not end within ${Duration.format(connectTimeout)} (pool.connectTimeout), in which a connection must be open and set up`,
+            cures: [
+              change("mend the setup option: it runs on every new connection"),
+              command("export DSQL_POOL_CONNECT_TIMEOUT='30 seconds'")
+            ]
+          })
+        })
       )
     }
     const names = Object.keys(config.session)
