@@ -1,7 +1,7 @@
 /**
  * The pages of `docs`, done as a reader does them: blocks that begin with the name of a file are saved, `sh` blocks are run in
  * that folder in the order in which they stand, and print what the `text` block behind them says. All other `ts` blocks are
- * loaded. What one page leaves behind, the next one does not find.
+ * loaded. Each page begins in an empty folder, on the cluster on which those before it were tried.
  */
 import { SqlClient } from "@effect/sql"
 import { assert, layer } from "@effect/vitest"
@@ -97,10 +97,8 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
     "%s does what it says",
     (page) =>
       Effect.gen(function* () {
-        const { reset } = yield* DsqlLocal
         const variables = yield* environment
         const { folder, path } = yield* project
-        yield* reset
         const blocks = blocksOf(page, read(page))
         for (const [index, block] of blocks.entries()) {
           const name = nameOf(block)
