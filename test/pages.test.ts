@@ -22,7 +22,8 @@ const pages = [
   "transactions",
   "migrations",
   "testing",
-  "operations"
+  "operations",
+  "adapters"
 ].map((name) => `docs/${name}.md`)
 
 const nameOf = ({ language, lines }: Block): string | undefined =>
