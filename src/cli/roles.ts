@@ -15,7 +15,7 @@ const options = {
     Options.repeated
   ),
   schema: Options.text("schema").pipe(
-    Options.withDescription("A schema that is there, whose tables it is to use. Default: none is granted."),
+    Options.withDescription("A schema whose tables it is to use; made if it is not there. Default: none is granted."),
     Options.optional
   ),
   readOnly: Options.boolean("read-only").pipe(
@@ -84,6 +84,6 @@ export const roles = Command.make(
     }).pipe(Effect.mapError(onOneLine))
 ).pipe(
   Command.withDescription(
-    "Prints the SQL that creates a database role, maps IAM identities to it and grants it a schema, in the order in which Aurora DSQL takes it, and the least IAM policy that logs in as it. Connects to nothing."
+    "Prints the SQL that creates a database role, maps IAM identities to it, makes a schema if need be and grants it, in the order in which Aurora DSQL takes it, and the least IAM policy that logs in as it. Connects to nothing."
   )
 )

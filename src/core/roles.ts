@@ -36,8 +36,8 @@ export const roleStatements = ({ access, arns, role, schema }: RoleGrants): Read
   const privileges = privilegesOf[access]
   return [
     ...statements,
-    // The service refuses it for `public` (0A000), which every role may use as it is.
-    ...(schema === "public" ? [] : [`GRANT USAGE ON SCHEMA ${where} TO ${to}`]),
+    // The service refuses the grant for `public` (0A000), which is there and which every role may use as it is.
+    ...(schema === "public" ? [] : [`CREATE SCHEMA IF NOT EXISTS ${where}`, `GRANT USAGE ON SCHEMA ${where} TO ${to}`]),
     `GRANT ${privileges} ON ALL TABLES IN SCHEMA ${where} TO ${to}`,
     `ALTER DEFAULT PRIVILEGES IN SCHEMA ${where} GRANT ${privileges} ON TABLES TO ${to}`
   ]
