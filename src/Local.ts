@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as Auth from "./Auth.js"
 import type { Options } from "./Config.js"
 import type { DsqlLayerError } from "./Errors.js"
+import { missingAccess } from "./internal/checks.js"
 import * as DsqlLayer from "./Layer.js"
 import type { ClusterOptions, DatabaseLimitOptions } from "./local/cluster.js"
 import { type DsqlLocalError, fromCluster, type LocalAccess, type LocalCluster, localError } from "./LocalCluster.js"
@@ -208,7 +209,7 @@ export class DsqlLocal extends Context.Tag("effect-dsql/DsqlLocal")<DsqlLocal, L
 
   /**
    * A client of a cluster that runs elsewhere: in the process that started the test files, say. `options` change how it
-   * connects.
+   * connects. Without an `access` it fails with `Missing`: `inject` of vitest gives none unless `globalSetup` is configured.
    *
    * @example
    * ```ts
@@ -233,6 +234,8 @@ export class DsqlLocal extends Context.Tag("effect-dsql/DsqlLocal")<DsqlLocal, L
     access: LocalAccess,
     options?: Partial<Options>
   ): Layer.Layer<SqlClient | PgClient, DsqlLayerError> => {
+    // The types cannot know: `inject` of vitest gives undefined when nothing was provided.
+    if ((access as LocalAccess | undefined) === undefined) return Layer.fail(missingAccess())
     const { accessKeyId, ca, host, hostaddr, port, secretAccessKey } = access
     return DsqlLayer.layer(
       { host, hostaddr, port, ...options, tls: { ca, ...options?.tls } },

@@ -11,8 +11,9 @@ export const config: Page<"DsqlConfigError"> = {
     "A setting cannot be right. Nothing was dialled and nothing was signed. `option` names the option or the environment variable, `detail` says what is wrong with its value.",
   reasons: {
     Missing: {
-      cause: "the host is missing: no option, no `DSQL_HOST`, no `DSQL_URL`, no `CLUSTER_ENDPOINT`",
-      cure: "set one of them: an endpoint, or the 26-character id with a region",
+      cause:
+        "the host is missing: no option, no `DSQL_HOST`, no `DSQL_URL`, no `CLUSTER_ENDPOINT`; or `DsqlLocal.layerFrom` was given nothing",
+      cure: "set one of them: an endpoint, or the 26-character id with a region; for `layerFrom`, [provide the access](../local-cluster.md#one-cluster-for-all-test-files)",
       sample: refused({})
     },
     InvalidHost: {

@@ -20,6 +20,15 @@ export const missingHost = (option: string) =>
     detail: "is not set. Set it to the cluster's endpoint or id (DSQL_HOST in the environment)"
   })
 
+/** For `DsqlLocal.layerFrom`. */
+export const missingAccess = () =>
+  new DsqlConfigError({
+    reason: "Missing",
+    option: "access",
+    detail:
+      "nothing was provided: is globalSetup in the configuration of vitest, and does it provide what the test file injects?"
+  })
+
 /** A length of time between two bounds, both included. */
 export const duration = (
   option: string,

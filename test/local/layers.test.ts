@@ -2,7 +2,7 @@ import { SqlClient } from "@effect/sql"
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Redacted } from "effect"
 import { DsqlAuth, DsqlErrors, DsqlLayer } from "effect-dsql"
-import { DsqlLocal, type DsqlLocalError } from "effect-dsql/Local"
+import { DsqlLocal, type DsqlLocalError, type LocalAccess } from "effect-dsql/Local"
 import { chmodSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -110,6 +110,18 @@ layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "1 minute" })
         DsqlLocal.layerFrom(access, { applicationName: "elsewhere" })
       )
       assert.match(String(name[0]?.["name"]), /^elsewhere:effect-dsql\//)
+    })
+  )
+})
+
+describe("DsqlLocal.layerFrom", () => {
+  it.effect("asks for globalSetup when nothing was provided", () =>
+    Effect.gen(function* () {
+      // What `inject` of vitest gives then, whatever its type says.
+      const nothing = undefined as unknown as LocalAccess
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(DsqlLocal.layerFrom(nothing))))
+      assert.deepStrictEqual([error._tag, "reason" in error && error.reason], ["DsqlConfigError", "Missing"])
+      assert.include(error.message, "access: nothing was provided: is globalSetup in the configuration of vitest")
     })
   )
 })
