@@ -54,8 +54,8 @@ const bare = createServer({ noDelay: true }, (socket) => {
 await new Promise<void>((resolve) => bare.listen(0, address, resolve))
 const barePort = (bare.address() as AddressInfo).port
 
-const { accessKeyId, ca, endpoint, hostaddr, port, region, secretAccessKey } = cluster
-console.log(JSON.stringify({ accessKeyId, address, barePort, ca, endpoint, hostaddr, port, region, secretAccessKey }))
+const { accessKeyId, ca, endpoint: host, hostaddr, port, secretAccessKey } = cluster
+console.log(JSON.stringify({ accessKeyId, address, barePort, ca, host, hostaddr, port, secretAccessKey }))
 process.stdin
   .on("end", () => {
     bare.close()

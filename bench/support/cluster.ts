@@ -5,13 +5,13 @@ import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import type { ClusterOptions } from "../../src/local/cluster.js"
 
-/** Gives `use` the first line that a program of this folder prints, and ends the program afterwards. */
-const withProgram = async <A>(
+/** Gives `use` the first line that a program of `bench` prints, and ends the program afterwards. */
+export const withProgram = async <A>(
   name: string,
   args: ReadonlyArray<string>,
   use: (line: string) => Promise<A>
 ): Promise<A> => {
-  const program = fileURLToPath(new URL(name, import.meta.url))
+  const program = fileURLToPath(new URL(`../${name}`, import.meta.url))
   const child = spawn(process.execPath, ["--import", "tsx", program, ...args], { stdio: ["pipe", "pipe", "inherit"] })
   const ended = once(child, "exit")
   try {
@@ -28,14 +28,14 @@ const withProgram = async <A>(
 
 /** A cluster that does not share the process of who uses it, and so neither its event loop nor its heap. */
 export const withCluster = <A>(options: ClusterOptions, use: (access: LocalAccess) => Promise<A>): Promise<A> =>
-  withProgram("clusterProgram.ts", [JSON.stringify(options)], (line) => use(JSON.parse(line) as LocalAccess))
+  withProgram("support/clusterProgram.ts", [JSON.stringify(options)], (line) => use(JSON.parse(line) as LocalAccess))
 
 /** An endpoint for the credentials of a container, which takes so many milliseconds to answer. */
 export const withContainer = <A>(
   { accessKeyId, secretAccessKey }: LocalAccess,
   milliseconds: number,
   use: (url: string) => Promise<A>
-): Promise<A> => withProgram("containerProgram.ts", [accessKeyId, secretAccessKey, String(milliseconds)], use)
+): Promise<A> => withProgram("support/containerProgram.ts", [accessKeyId, secretAccessKey, String(milliseconds)], use)
 
 /** The same cluster from further away: everything takes so many milliseconds longer, each way. */
 export const withLatency = <A>(
@@ -45,6 +45,6 @@ export const withLatency = <A>(
 ): Promise<A> =>
   milliseconds === 0
     ? use(access)
-    : withProgram("latencyProgram.ts", [String(access.port), String(milliseconds)], (line) =>
+    : withProgram("support/latencyProgram.ts", [String(access.port), String(milliseconds)], (line) =>
         use({ ...access, port: Number(line) })
       )

@@ -53,7 +53,7 @@ export const configOf = (
 
 /** The token that some options log in with. */
 export const tokenOf = (options: string | Options | undefined): Layer.Layer<Auth.DsqlToken, never, DsqlConfig> => {
-  const credentials = typeof options === "object" ? options?.credentials : undefined
+  const credentials = isObject(options) ? options.credentials : undefined
   const provider =
     credentials === undefined
       ? Auth.layerCredentials

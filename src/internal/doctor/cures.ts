@@ -16,12 +16,13 @@ export const setTheClock: ReadonlyArray<Cure> = [
 ]
 
 export const exportHost = command("export DSQL_HOST=<cluster id>.dsql.<region>.on.aws")
+const listClusters = command("aws dsql list-clusters --region <region>")
+
 /** A local cluster has another name, certificate and credentials each time, unless it keeps its data. */
 export const startLocal: ReadonlyArray<Cure> = [
   command("npx effect-dsql local"),
   change("for a local cluster: paste all of the lines that this prints, in the place of those of one that has ended")
 ]
-const listClusters = command("aws dsql list-clusters --region <region>")
 
 /** `DSQL_PORT`, and not `DSQL_URL (port)` or `pool.max`. */
 const isVariable = (option: string): boolean => /^[A-Z][A-Z_]+$/.test(option)

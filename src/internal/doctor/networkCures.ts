@@ -45,13 +45,11 @@ const codeOf = ({ cause }: DsqlStatementError): string =>
 const untrusted = /^(?:UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_UNTRUSTED|INVALID_CA)/
 
 /** What this cluster is called by the names of a certificate, which may be anybody's and is nothing for a shell to read. */
-const endpointAmong = (names: string, { clusterId }: Resolved): string | undefined => {
-  for (const name of names.split(", ")) {
-    const host = parseHost(name.replace("*", clusterId))
-    if (host.kind === "endpoint") return host.host
-  }
-  return undefined
-}
+const endpointAmong = (names: string, { clusterId }: Resolved): string | undefined =>
+  names
+    .split(", ")
+    .map((name) => parseHost(name.replace("*", clusterId)))
+    .find((host) => host.kind === "endpoint")?.host
 
 const certificateTrouble = (config: Resolved, code: string, facts: Facts): Omit<Trouble, "facts"> | undefined => {
   const { issuer, names, validFrom, validTo } = facts
