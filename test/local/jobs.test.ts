@@ -178,6 +178,27 @@ describe("an index that is built by a job", () => {
     expect(await jobs()).toEqual(failed)
   })
 
+  const create = { name: "create", text: "CREATE INDEX ASYNC ON item (name)" }
+  it.each([
+    ["asked for again", create, "processing"],
+    ["dropped", "DROP INDEX item_name_idx", "failed object was dropped"]
+  ])("can be %s in a transaction that began before its job went on", async (_, statement, state) => {
+    await admin.query(create)
+    await admin.query("BEGIN")
+    await admin.query("SELECT FROM item")
+    await advance(jobDuration / 2)
+    await admin.query(statement)
+    await admin.query("COMMIT")
+    expect(await jobs()).toContain(`INDEX_BUILD public.item_name_idx ${state}`)
+  })
+
+  it("has all its time also where the clock was moved before it was asked for", async () => {
+    cluster.sessionClock.advance(2 * jobDuration)
+    for (let n = 0; n < 20; n++) await admin.query(create)
+    const { rows } = await admin.query("SELECT DISTINCT status FROM sys.jobs")
+    expect(rows).toEqual([{ status: "submitted" }])
+  })
+
   it("waits for those who write the table, and lets everybody pass meanwhile", async () => {
     await start("CREATE INDEX ASYNC by_name ON item (name)")
     await withClient(cluster, async (other) => {

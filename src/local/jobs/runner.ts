@@ -26,12 +26,13 @@ const startLimit = 1_000
 interface Job {
   readonly id: string
   readonly status: string
-  readonly start: number
+  /** `undefined` where it is that of the database, which knows only the real time. */
+  readonly start: number | undefined
   readonly update: number
 }
 
-const jobsQuery = `SELECT job_id, status, extract(epoch FROM start_time) * 1000, extract(epoch FROM update_time) * 1000
-  FROM _dsql.job ORDER BY number`
+const jobsQuery = `SELECT job_id, s.status, CASE WHEN has_clusters_time THEN extract(epoch FROM s.start_time) * 1000 END, extract(epoch FROM s.update_time) * 1000
+  FROM _dsql.job JOIN sys.jobs s USING (job_id) ORDER BY number`
 
 /** Does the jobs that are committed, each at its time. Opens no session before there is one. */
 export class JobRunner {
@@ -71,10 +72,14 @@ export class JobRunner {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    this.#cancelTimer()
-    clearTimeout(this.#retry)
+    this.#cancelTimers()
     this.#leave()
     await this.#working
+  }
+
+  #cancelTimers(): void {
+    this.#cancelTimer()
+    clearTimeout(this.#retry)
   }
 
   #leave(): void {
@@ -102,10 +107,15 @@ export class JobRunner {
       return session
     })
     const session = await this.#session
-    this.#cancelTimer()
+    this.#cancelTimers()
     let next = Number.POSITIVE_INFINITY
     for (const [id, status, start, update] of await session.run(jobsQuery)) {
-      const job: Job = { id: id ?? "", status: status ?? "", start: Number(start), update: Number(update) }
+      const job: Job = {
+        id: id ?? "",
+        status: status ?? "",
+        start: start === null ? undefined : Number(start),
+        update: Number(update)
+      }
       next = Math.min(next, await this.#advance(session, job))
     }
     if (next < Number.POSITIVE_INFINITY && !this.#isClosed) this.#cancelTimer = clock.at(next, () => this.wake())
@@ -117,19 +127,26 @@ export class JobRunner {
     const now = clock.now()
     const job = literal(id)
     if (status === "completed" || status === "failed") {
-      // Where its object was dropped, that is not known.
-      if (update === 0) await session.run(`UPDATE _dsql.job SET update_time = ${timestamp(now)} WHERE job_id = ${job}`)
+      if (update === 0) {
+        // Its object was dropped; when is not known.
+        await session.run(
+          `UPDATE _dsql.job j SET (status, details, update_time) = (s.status, s.details, ${timestamp(now)})
+            FROM sys.jobs s WHERE s.job_id = j.job_id AND j.job_id = ${job}`
+        )
+      }
       const end = (update === 0 ? now : update) + retention
       if (end > now) return end
-      await session.run(`DELETE FROM _dsql.job WHERE job_id = ${job}`)
+      for (const table of ["job", "job_without_object"]) {
+        await session.run(`DELETE FROM _dsql.${table} WHERE job_id = ${job}`)
+      }
       return Number.POSITIVE_INFINITY
     }
-    let start = stored
-    const registered = this.#starts.get(id)
-    if (registered !== undefined) {
-      // The database knows only the real time.
-      start = registered
-      await session.run(`UPDATE _dsql.job SET start_time = ${timestamp(start)} WHERE job_id = ${job}`)
+    // It may be seen here before it is registered.
+    const start = stored ?? this.#starts.get(id) ?? now
+    if (stored === undefined) {
+      await session.run(
+        `UPDATE _dsql.job SET start_time = ${timestamp(start)}, has_clusters_time = true WHERE job_id = ${job}`
+      )
       this.#starts.delete(id)
     }
     const middle = start + duration / 2
@@ -143,6 +160,7 @@ export class JobRunner {
     if (now < end) return end
     const [row] = await session.run(`SELECT _dsql.run_job(${job}, ${timestamp(end)})`)
     if (row?.[0] !== "t") {
+      clearTimeout(this.#retry)
       this.#retry = setTimeout(() => this.wake(), pause).unref()
       return Number.POSITIVE_INFINITY
     }

@@ -23,29 +23,48 @@ const ids = [
   END $$`
 ]
 
-/** Recorded: the names of the columns, and the values that are marked so in `runner.ts`. Their types are inferred. */
+/**
+ * Sessions only add rows and `runner.ts` alone changes them: a session sees what there was when its transaction began, and
+ * PostgreSQL would refuse it a row that was changed since.
+ *
+ * Recorded: the names of the columns, and the values that are marked so in `runner.ts`. Their types are inferred, and so are
+ * that the job of a dropped object has failed, and the text.
+ */
 const table = [
   `CREATE TABLE _dsql.job (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job_id text NOT NULL UNIQUE, status text NOT NULL DEFAULT 'submitted', details text, job_type text NOT NULL,
     class_id oid NOT NULL, object_id oid NOT NULL, object_name text,
-    start_time timestamptz NOT NULL DEFAULT clock_timestamp(), update_time timestamptz)`,
+    start_time timestamptz NOT NULL DEFAULT clock_timestamp(), update_time timestamptz,
+    has_clusters_time bool NOT NULL DEFAULT false)`,
+  "CREATE TABLE _dsql.job_without_object (job_id text)",
+  `CREATE VIEW _dsql.job_state AS
+    SELECT *, status IN ('submitted', 'processing')
+      AND EXISTS (SELECT FROM _dsql.job_without_object w WHERE w.job_id = j.job_id) AS is_dropped FROM _dsql.job j`,
   `CREATE VIEW sys.jobs AS
-    SELECT job_id, status, details, job_type, class_id, object_id, object_name, start_time, update_time FROM _dsql.job`,
+    SELECT job_id, CASE WHEN is_dropped THEN 'failed' ELSE status END AS status,
+      CASE WHEN is_dropped THEN 'object was dropped' ELSE details END AS details, job_type, class_id, object_id, object_name,
+      start_time, CASE WHEN is_dropped THEN NULL ELSE update_time END AS update_time
+    FROM _dsql.job_state`,
   "GRANT SELECT ON sys.jobs TO PUBLIC"
 ]
 
-/** Takes the id that the gateway proposes, which is the same when a transaction is run again; a used one is replaced. */
+/**
+ * Takes the id that the gateway proposes. One that is used already is replaced by one that follows from it, since a transaction
+ * that is run again must get the same.
+ */
 const register = `CREATE FUNCTION _dsql.register_job(proposed text, type text, class oid, object oid, name text)
   RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
-DECLARE id text;
+DECLARE id text := proposed;
 BEGIN
-  INSERT INTO _dsql.job (job_id, job_type, class_id, object_id, object_name)
-    VALUES (proposed, type, class, object, name) ON CONFLICT (job_id) DO NOTHING RETURNING job_id INTO id;
-  IF id IS NULL THEN
-    INSERT INTO _dsql.job (job_id, job_type, class_id, object_id, object_name)
-      VALUES (sys.uuid_to_base32_str(gen_random_uuid()), type, class, object, name) RETURNING job_id INTO id;
-  END IF;
+  LOOP
+    BEGIN
+      INSERT INTO _dsql.job (job_id, job_type, class_id, object_id, object_name) VALUES (id, type, class, object, name);
+      EXIT;
+    EXCEPTION WHEN unique_violation THEN
+      id := sys.uuid_to_base32_str(md5(id)::uuid);
+    END;
+  END LOOP;
   NOTIFY _dsql_job;
   RETURN id;
 END $$`
@@ -83,13 +102,11 @@ const createIndex = [
   END $$`,
   `CREATE EVENT TRIGGER _dsql_index_created ON ddl_command_end WHEN TAG IN ('CREATE INDEX')
     EXECUTE FUNCTION _dsql.index_created()`,
-  // That the job of a dropped index has failed, and the text, are inferred.
   `CREATE FUNCTION _dsql.object_dropped() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog AS $$
   BEGIN
-    UPDATE _dsql.job SET status = 'failed', details = 'object was dropped', update_time = NULL
-      WHERE status IN ('submitted', 'processing')
-      AND (class_id, object_id) IN (SELECT d.classid, d.objid FROM pg_event_trigger_dropped_objects() d);
+    INSERT INTO _dsql.job_without_object SELECT j.job_id FROM _dsql.job j
+      JOIN pg_event_trigger_dropped_objects() d ON (d.classid, d.objid) = (j.class_id, j.object_id);
     IF FOUND THEN NOTIFY _dsql_job; END IF;
   END $$`,
   "CREATE EVENT TRIGGER _dsql_object_dropped ON sql_drop EXECUTE FUNCTION _dsql.object_dropped()"
@@ -159,10 +176,10 @@ END $$`
 const run = `CREATE FUNCTION _dsql.run_job(id text, finished_at timestamptz) RETURNS bool LANGUAGE plpgsql
   SET search_path = pg_catalog AS $$
 DECLARE
-  job _dsql.job;
+  job _dsql.job_state;
   failure text;
 BEGIN
-  SELECT * INTO job FROM _dsql.job j WHERE j.job_id = id AND j.status = 'processing' FOR UPDATE;
+  SELECT * INTO job FROM _dsql.job_state j WHERE j.job_id = id AND j.status = 'processing' AND NOT j.is_dropped;
   IF NOT FOUND THEN RETURN true; END IF;
   BEGIN
     IF job.job_type = 'INDEX_BUILD' THEN
@@ -194,7 +211,7 @@ const wait = [
   // That an unknown job is an error is inferred.
   `CREATE FUNCTION _dsql.job_outcome(id text) RETURNS bool LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog AS $$
-  DECLARE found_status text := (SELECT j.status FROM _dsql.job j WHERE j.job_id = id);
+  DECLARE found_status text := (SELECT j.status FROM sys.jobs j WHERE j.job_id = id);
   BEGIN
     IF found_status IS NULL THEN RAISE 'job "%" does not exist', id USING ERRCODE = '42704'; END IF;
     RETURN CASE found_status WHEN 'completed' THEN true WHEN 'failed' THEN false END;
