@@ -85,9 +85,11 @@ END $$`
 
 /**
  * Gives a transaction a table of its own in the place of one that it may not write any more, with what it sees in it. Names
- * without a schema mean the copy from then on, until the transaction is rolled back.
+ * without a schema mean the copy from then on, until the transaction is rolled back. Others who make tables may hold it up, but
+ * not for a conflict, so it waits longer than a statement does.
  */
-const ownCopy = `CREATE FUNCTION _dsql.own_copy(name text, row_limit int) RETURNS void LANGUAGE plpgsql AS $$
+const ownCopy = `CREATE FUNCTION _dsql.own_copy(name text, row_limit int) RETURNS void LANGUAGE plpgsql
+  SET lock_timeout = '1s' AS $$
 DECLARE
   source text := (SELECT format('%I.%I', n.nspname, c.relname)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

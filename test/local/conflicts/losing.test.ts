@@ -1,7 +1,11 @@
+import { dirname, join } from "node:path"
+import { setTimeout as delay } from "node:timers/promises"
 import type pg from "pg"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { type Cluster, startCluster } from "../../../src/local/cluster.js"
-import { connect, withClient } from "../support.js"
+import { withInternalSession } from "../../../src/local/internalSession.js"
+import { internalUser } from "../../../src/local/template.js"
+import { connect, eventually, withClient } from "../support.js"
 import { aborted, dataConflict, outcome, type Outcome, protocols } from "./support.js"
 
 let cluster: Cluster
@@ -219,6 +223,26 @@ describe("a loser is answered as if it were alone:", () => {
     await lose()
     expect(await rowsOf(second, "UPDATE item SET n = n WHERE id = 1 RETURNING n")).toEqual([[0]])
     expect(await rowsOf(second, sql)).toEqual(answer)
+    expect(await outcome(second, "simple", "COMMIT")).toBe(dataConflict)
+  })
+
+  it("also while somebody is in the way of the copy it works on, as on a busy machine", async () => {
+    await lose()
+    const socketPath = join(dirname(cluster.caFile), ".s.PGSQL.5432")
+    await withInternalSession(socketPath, internalUser, "postgres", async ({ run }) => {
+      // Who makes a table writes there, and nobody else does.
+      await run("BEGIN")
+      await run("LOCK TABLE pg_depend IN SHARE MODE")
+      const rows = rowsOf(second, "UPDATE item SET n = n + 1 WHERE id = 1 RETURNING n")
+      await eventually(async () => {
+        const waiting = await run("SELECT FROM pg_locks WHERE NOT granted AND relation = 'pg_depend'::regclass")
+        return waiting.length === 1
+      })
+      // Several times as long as a statement waits for another session.
+      await delay(50)
+      await run("COMMIT")
+      expect(await rows).toEqual([[1]])
+    })
     expect(await outcome(second, "simple", "COMMIT")).toBe(dataConflict)
   })
 
