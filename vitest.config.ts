@@ -34,6 +34,9 @@ export default defineConfig({
   test: {
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // Much of the time is spent waiting for processes and clocks; vitest would take one worker on two processors.
+    maxWorkers: 2,
+    minWorkers: 1,
     reporters: ["default", counts],
     projects: [
       {
