@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { DsqlToken } from "./Auth.js"
-import { DsqlConfig } from "./Config.js"
+import { DsqlConfig, type Resolved } from "./Config.js"
 import type { DsqlConfigError, DsqlConnectError } from "./Errors.js"
 import { type Ending, forConnections, timed } from "./internal/clientMetrics.js"
 import { dial, type Connection } from "./internal/dial.js"
@@ -18,6 +18,7 @@ import { secureContextFor } from "./internal/secureContext.js"
 import { pacedToken } from "./internal/pacedToken.js"
 import { makeSetup } from "./internal/setup.js"
 import { failedWith, spanAttributes } from "./internal/spans.js"
+import { type Driver, Wire } from "./internal/wire.js"
 import * as Pool from "./Pool.js"
 
 export type { Connection } from "./internal/dial.js"
@@ -53,70 +54,73 @@ export class DsqlConnection extends Context.Tag("effect-dsql/DsqlConnection")<
 >() {}
 
 /** @internal */
-export const makePool: Effect.Effect<
+export const makePoolOf = (
+  newDriver: (config: Resolved) => Driver
+): Effect.Effect<
   Pool.Pool<Connection, DsqlConnectError>,
   DsqlConfigError | DsqlConnectError,
   DsqlConfig | DsqlToken | Scope.Scope
-> = Effect.gen(function* () {
-  const config = yield* DsqlConfig
-  const secureContext = yield* secureContextFor(config.tls)
-  const token = yield* pacedToken
-  const setup = makeSetup(config)
-  const metrics = yield* forConnections(config)
-  const log = (message: string) =>
-    Effect.annotateLogs(Effect.logDebug(message), { package: "effect-dsql", module: "Connection" })
+> =>
+  Effect.gen(function* () {
+    const config = yield* DsqlConfig
+    const secureContext = yield* secureContextFor(config.tls)
+    const token = yield* pacedToken
+    const setup = makeSetup(config)
+    const metrics = yield* forConnections(config)
+    const log = (message: string) =>
+      Effect.annotateLogs(Effect.logDebug(message), { package: "effect-dsql", module: "Connection" })
 
-  const open = Effect.interruptible(token).pipe(
-    Effect.flatMap((token) => timed(dial(config, secureContext, token, setup), metrics.connected)),
-    Effect.tapError(failedWith),
-    Effect.zipLeft(log("Connection opened")),
-    Effect.withSpan("DsqlConnection.open", {
-      // A connection is opened for all, not for the request that happens to need one first.
-      root: true,
-      kind: "client",
-      captureStackTrace: false,
-      attributes: Object.fromEntries(spanAttributes(config))
+    const open = Effect.interruptible(token).pipe(
+      Effect.flatMap((token) => timed(dial(config, secureContext, token, setup, newDriver(config)), metrics.connected)),
+      Effect.tapError(failedWith),
+      Effect.zipLeft(log("Connection opened")),
+      Effect.withSpan("DsqlConnection.open", {
+        // A connection is opened for all, not for the request that happens to need one first.
+        root: true,
+        kind: "client",
+        captureStackTrace: false,
+        attributes: Object.fromEntries(spanAttributes(config))
+      })
+    )
+
+    const endingOf = (connection: Connection, reason: Ending): Ending =>
+      reason !== "unfit" || connection.isOpen() ? reason : connection.isLost() ? "lost" : "destroyed"
+
+    const ended = (reason: Ending) =>
+      Effect.suspend(() => {
+        metrics.closed(reason)
+        return log(`Connection closed: ${reason}`)
+      })
+
+    const pool = yield* Pool.make<Connection, DsqlConnectError>({
+      open,
+      close: (connection, reason) =>
+        Effect.suspend(() => Effect.zipRight(ended(endingOf(connection, reason)), connection.end)),
+      destroy: (connection) => {
+        metrics.closed("shutdown")
+        connection.destroy()
+      },
+      isUsable: (connection) => connection.isUsable(),
+      reset: (connection) => connection.reset(),
+      max: config.pool.max,
+      min: config.pool.min,
+      idleTimeout: Duration.toMillis(config.pool.idleTimeout),
+      maxLifetime: Duration.toMillis(config.pool.maxLifetime),
+      lifetimeJitter: config.pool.lifetimeJitter,
+      acquireTimeout: Duration.toMillis(config.pool.acquireTimeout),
+      onAcquireTimeout: () => {
+        metrics.timedOut()
+        return networkError(config, "AcquireTimeout")
+      },
+      onClosed: () => networkError(config, "PoolClosed"),
+      onChange: metrics.pool
     })
-  )
 
-  const endingOf = (connection: Connection, reason: Ending): Ending =>
-    reason !== "unfit" || connection.isOpen() ? reason : connection.isLost() ? "lost" : "destroyed"
-
-  const ended = (reason: Ending) =>
-    Effect.suspend(() => {
-      metrics.closed(reason)
-      return log(`Connection closed: ${reason}`)
-    })
-
-  const pool = yield* Pool.make<Connection, DsqlConnectError>({
-    open,
-    close: (connection, reason) =>
-      Effect.suspend(() => Effect.zipRight(ended(endingOf(connection, reason)), connection.end)),
-    destroy: (connection) => {
-      metrics.closed("shutdown")
-      connection.destroy()
-    },
-    isUsable: (connection) => connection.isUsable(),
-    reset: (connection) => connection.reset(),
-    max: config.pool.max,
-    min: config.pool.min,
-    idleTimeout: Duration.toMillis(config.pool.idleTimeout),
-    maxLifetime: Duration.toMillis(config.pool.maxLifetime),
-    lifetimeJitter: config.pool.lifetimeJitter,
-    acquireTimeout: Duration.toMillis(config.pool.acquireTimeout),
-    onAcquireTimeout: () => {
-      metrics.timedOut()
-      return networkError(config, "AcquireTimeout")
-    },
-    onClosed: () => networkError(config, "PoolClosed"),
-    onChange: metrics.pool
+    if (!config.lazy) {
+      yield* pool.fill
+    }
+    return pool
   })
-
-  if (!config.lazy) {
-    yield* pool.fill
-  }
-  return pool
-})
 
 /**
  * Opens connections as they are needed, at most `pool.max` at a time. Unless `lazy`, `pool.min` are opened at once and in
@@ -129,7 +133,7 @@ export const make: Effect.Effect<
   Context.Tag.Service<DsqlConnection>,
   DsqlConfigError | DsqlConnectError,
   DsqlConfig | DsqlToken | Scope.Scope
-> = makePool
+> = makePoolOf(() => new Wire())
 
 /**
  * A pool of connections.

@@ -161,7 +161,7 @@ layer(DsqlLocal.layer(withInstruments), live)("faults", (it) => {
       const late = new WeakSet<object>()
       /** Lets ReadyForQuery come some time after the error, as it does when the network parts the two. */
       const delay = (connection: DsqlConnection.Connection) => {
-        const emitter = (connection.client as unknown as { connection: NodeJS.EventEmitter }).connection
+        const emitter: NodeJS.EventEmitter = connection.driver
         if (late.has(emitter)) return
         late.add(emitter)
         const emit = emitter.emit.bind(emitter)

@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from "node:fs"
 import type { Socket } from "node:net"
 import tls from "node:tls"
 import { makeCertificates } from "../src/local/certificates.js"
-import { sslRequest } from "./local/support.js"
+import { frame, sslRequest } from "./local/support.js"
 import { environment } from "./support/aws.js"
 import { clientThrough, makeProxy } from "./support/proxy.js"
 import { listen, until } from "./support/sockets.js"
@@ -76,7 +76,7 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
   it.scoped("says nothing in the clear to a server that has no TLS", () =>
     Effect.gen(function* () {
       const { ca } = yield* DsqlLocal
-      for (const answer of ["N", "E", "HTTP/1.1 400 Bad Request\r\n\r\n"]) {
+      for (const answer of ["N", "E", "S and the first bytes of an attack", "HTTP/1.1 400 Bad Request\r\n\r\n"]) {
         const heard: Array<Buffer> = []
         const server = yield* listen((socket) =>
           socket.on("data", (chunk: Buffer) => {
@@ -168,6 +168,57 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
       })
     )
   })
+
+  const asksFor = (code: number, rest = "") =>
+    frame("R", Buffer.concat([Buffer.from([0, 0, 0, code]), Buffer.from(rest)]))
+  const loggedIn = Buffer.concat([asksFor(0), frame("Z", "I")])
+  const row = frame("D", Buffer.from([0, 0]))
+
+  const logins: ReadonlyArray<readonly [what: string, answer: Buffer]> = [
+    ["asks for an MD5 hash of the token", asksFor(5, "salt")],
+    ["asks for a proof of the token by SASL", asksFor(10, "SCRAM-SHA-256\0\0")],
+    ["asks for something that does not exist", asksFor(99)],
+    ["gives rows before it is asked", row],
+    ["sends a message that does not exist", frame("?", "")]
+  ]
+  it.scoped.each(logins)("of a server that %s fails typed and says no more", ([, answer]) =>
+    Effect.gen(function* () {
+      const heard: Array<Buffer> = []
+      const server = yield* listenTls({}, (socket) => {
+        socket.on("data", (chunk: Buffer) => heard.push(chunk))
+        socket.once("data", () => socket.write(answer))
+      })
+      const error = yield* refusal(server.port, { tls: { ca: server.ca } })
+      assert.strictEqual(reasonOf(error), "DsqlConnectionError Other")
+      yield* until(() => server.present() === 0)
+      assert.strictEqual(heard.length, 1, "something was sent behind the start-up packet")
+    })
+  )
+
+  const answers: ReadonlyArray<readonly [what: string, answer: Buffer]> = [
+    ["sends a message that does not exist", frame("?", "")],
+    ["is ready, and then gives rows", Buffer.concat([frame("C", "SELECT 0\0"), frame("Z", "I"), row])]
+  ]
+  it.scoped.each(answers)("of a server that %s uses another connection for the next statement", ([, answer]) =>
+    Effect.gen(function* () {
+      let connections = 0
+      const server = yield* listenTls({}, (socket) => {
+        const isFirst = ++connections === 1
+        socket.once("data", () => {
+          socket.write(loggedIn)
+          socket.on("data", () =>
+            socket.write(isFirst ? answer : Buffer.concat([frame("C", "SELECT 7\0"), frame("Z", "I")]))
+          )
+        })
+      })
+      yield* Effect.gen(function* () {
+        yield* Effect.exit(one)
+        yield* until(() => server.present() === 0)
+        assert.deepStrictEqual(yield* one, [])
+        assert.strictEqual(connections, 2)
+      }).pipe(Effect.provide(DsqlLocal.layerClient({ port: server.port, tls: { ca: server.ca } })))
+    })
+  )
 
   it.scoped("of a server that speaks TLS and then never answers fails typed and leaves nothing open", () =>
     Effect.gen(function* () {

@@ -4,7 +4,6 @@ import { assert, describe, layer } from "@effect/vitest"
 import { Chunk, Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect"
 import { DsqlAuth, DsqlClient, DsqlConfig, DsqlConnection, DsqlErrors } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
-import type { EventEmitter } from "node:events"
 import { withInstruments } from "./support/instruments.js"
 
 const live = { excludeTestServices: true, timeout: "60 seconds" } as const
@@ -39,9 +38,7 @@ const messages =
   <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     Effect.gen(function* () {
       const { use } = yield* DsqlConnection.DsqlConnection
-      const protocol = yield* use(({ client }) =>
-        Effect.succeed((client as unknown as { readonly connection: EventEmitter }).connection)
-      )
+      const protocol = yield* use(({ driver }) => Effect.succeed(driver))
       const counts = names.map(() => 0)
       const counters = names.map((name, index) => {
         const count = () => void counts[index]!++

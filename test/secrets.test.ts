@@ -16,7 +16,7 @@ import {
 import { DsqlLocal } from "effect-dsql/Local"
 import * as DsqlTesting from "effect-dsql/Testing"
 import { inspect } from "node:util"
-import pg from "pg"
+import { type Login, Wire } from "../src/internal/wire.js"
 import { type Answer, assumedRole, environment, home, refused, server } from "./support/aws.js"
 import { findings, formsOf, show, sinks, type Watch, watching } from "./support/leaks.js"
 
@@ -126,27 +126,26 @@ const work = ({ hand }: Watch) =>
     yield* Effect.scoped(Effect.flatMap(sql.reserve, hand))
     yield* Effect.scoped(
       Effect.flatMap(connections.reserve, (connection) =>
-        hand(connection, connection.client, inspect(connection.client, { showHidden: true, depth: 6 }))
+        hand(connection, connection.driver, inspect(connection.driver, { showHidden: true, depth: 6 }))
       )
     )
   }).pipe(Effect.withSpan("work"))
 
-/** The driver's clients that are made until the scope closes; the first of them nobody gets to see before its login. */
-const capturingClients = Effect.acquireRelease(
+/** The connections that are dialled until the scope closes; the first of them nobody gets to see before its login. */
+const capturingWires = Effect.acquireRelease(
   Effect.sync(() => {
-    const clients: Array<pg.Client> = []
-    const prototype = pg.Client.prototype as unknown as { connect: (...args: Array<unknown>) => unknown }
-    const { connect } = prototype
-    prototype.connect = function (this: pg.Client, ...args) {
-      clients.push(this)
-      return connect.apply(this, args)
+    const wires: Array<Wire> = []
+    const { open } = Wire.prototype
+    Wire.prototype.open = function (...args) {
+      wires.push(this)
+      return open.apply(this, args)
     }
-    return { clients, restore: () => void (prototype.connect = connect) }
+    return { wires, restore: () => void (Wire.prototype.open = open) }
   }),
   ({ restore }) => Effect.sync(restore)
 )
 
-const passwordOf = (client: pg.Client) => (client as unknown as { readonly password: string | null }).password
+const tokenOf = (wire: Wire) => (wire as unknown as { readonly login: Login | undefined }).login?.token
 
 describe("secrets", () => {
   it.scoped("of credentials that cannot be signed with, or were not understood, are nowhere", () =>
@@ -303,11 +302,11 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
     })
   )
 
-  it.scoped("of a login that is under way, or was refused, are nowhere, not in the driver's client either", () =>
+  it.scoped("of a login that is under way, or was refused, are nowhere, not in the connection either", () =>
     Effect.gen(function* () {
       const local = yield* DsqlLocal
       yield* local.addIdentity(credentials)
-      const { clients } = yield* capturingClients
+      const { wires } = yield* capturingWires
       const signer = yield* makeSigner
       const wrong = secretText("the wrong secret")
       const { seen } = yield* watching((watch) =>
@@ -320,18 +319,18 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
               Effect.gen(function* () {
                 const building = yield* Effect.fork(build(credentials))
                 const dialled = Effect.delay(
-                  Effect.sync(() => clients.length),
+                  Effect.sync(() => wires.length),
                   "1 millis"
                 )
                 yield* Effect.repeat(dialled, { until: (count) => count === 1 })
-                assert.match(passwordOf(clients[0]!) ?? "", /X-Amz-Signature/)
-                yield* watch.hand(clients[0], building)
+                assert.match(Redacted.value(tokenOf(wires[0]!)!), /X-Amz-Signature/)
+                yield* watch.hand(wires[0], inspect(wires[0], { showHidden: true, depth: 6 }), building)
                 return building
               }),
             () => local.resume
           )
           yield* Fiber.join(building)
-          assert.isNull(passwordOf(clients[0]!))
+          assert.isUndefined(tokenOf(wires[0]!))
           const refused = [
             yield* Effect.flip(build({ ...credentials, secretAccessKey: Redacted.make(wrong) })),
             yield* Effect.flip(build({ ...credentials, sessionToken: Redacted.make(wrong) }))
@@ -340,8 +339,8 @@ layer(DsqlLocal.layer(), { excludeTestServices: true, timeout: "60 seconds" })("
             refused.map(({ _tag }) => _tag),
             ["DsqlAuthenticationError", "DsqlAuthenticationError"]
           )
-          assert.strictEqual(clients.length, 3)
-          yield* watch.hand(...refused, ...clients)
+          assert.strictEqual(wires.length, 3)
+          yield* watch.hand(...refused, ...wires)
           return yield* build({ ...credentials, secretAccessKey: Redacted.make(wrong) })
         })
       )

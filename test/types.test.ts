@@ -172,7 +172,7 @@ each("DsqlConnection", DsqlConnection, {
       >
     >(),
   // Internal; declarations leave it out.
-  makePool: () => {}
+  makePoolOf: () => {}
 })
 
 each("DsqlClient", DsqlClient, {

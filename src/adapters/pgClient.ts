@@ -10,6 +10,7 @@ import { type Channel, channelOf } from "../internal/channel.js"
 import { ofCommit } from "../internal/session.js"
 import { ofSentCommit } from "../internal/transactionCommands.js"
 import { oneByOne } from "../internal/turns.js"
+import { pgClientOf } from "./pgDriver.js"
 import { orCallBack, type Run } from "./runtime.js"
 
 type Callback = (error: unknown, result: unknown) => void
@@ -71,8 +72,8 @@ const submit = (
     const [config, ...rest] = args.filter((argument) => typeof argument !== "function")
     // The driver writes into what it is given, which may be used again.
     const own: unknown = typeof config === "object" && config !== null ? Object.create(config) : config
-    const query = connection.client.query as (...args: ReadonlyArray<unknown>) => void
-    query.call(connection.client, own, rest[0], done)
+    const query = pgClientOf(connection).query as (...args: ReadonlyArray<unknown>) => void
+    query.call(pgClientOf(connection), own, rest[0], done)
     return Effect.sync(connection.destroy)
   })
 
@@ -164,10 +165,13 @@ export const clientOf = <C extends Pg.ClientBase>(
       return submittable
     }
     connection.changes.sending(String(submittable.text ?? submittable.cursor?.text))
-    return (connection.client.query as (...args: ReadonlyArray<unknown>) => unknown).call(connection.client, ...args)
+    return (pgClientOf(connection).query as (...args: ReadonlyArray<unknown>) => unknown).call(
+      pgClientOf(connection),
+      ...args
+    )
   }
   const own: Readonly<Record<PropertyKey, unknown>> = { query, ...members }
-  const client: C = new Proxy(connection.client as unknown as C, {
+  const client: C = new Proxy(pgClientOf(connection) as unknown as C, {
     has: (target, name) => Object.hasOwn(own, name) || Reflect.has(target, name),
     get: (target, name) => {
       if (Object.hasOwn(own, name)) return own[name]

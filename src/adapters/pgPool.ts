@@ -8,7 +8,7 @@ import * as Scope from "effect/Scope"
 import pg from "pg"
 import type { Resolved } from "../Config.js"
 import { DsqlConfig } from "../Config.js"
-import { type Connection, makePool } from "../Connection.js"
+import { type Connection, makePoolOf } from "../Connection.js"
 import { type DsqlConnectError, type DsqlError, DsqlTransactionError, DsqlUnsupportedError } from "../Errors.js"
 import { channelOf } from "../internal/channel.js"
 import * as Deadlines from "../internal/deadlines.js"
@@ -18,6 +18,7 @@ import { statementSettings } from "../internal/statementSettings.js"
 import * as Transaction from "../internal/transaction.js"
 import type { Pool as Connections } from "../Pool.js"
 import { clientOf, isSubmittable, pooledQuery, turnsUntil } from "./pgClient.js"
+import { PgDriver, pgClientOf } from "./pgDriver.js"
 import { configOf, type Opened, open, type Options, orCallBack, tokenOf } from "./runtime.js"
 import { bodyOf, transact, type TransactionOptions } from "./transaction.js"
 
@@ -31,7 +32,11 @@ class PgParts extends Context.Tag("effect-dsql/adapters/PgParts")<PgParts, Parts
 
 const layer = Layer.scoped(
   PgParts,
-  Effect.all({ config: DsqlConfig, connections: makePool, deadlines: Deadlines.make })
+  Effect.all({
+    config: DsqlConfig,
+    connections: makePoolOf(({ types }) => new PgDriver(types)),
+    deadlines: Deadlines.make
+  })
 )
 
 export const openParts = (options: string | Options | undefined, config = configOf(options)): Promise<Opened<Parts>> =>
@@ -129,7 +134,7 @@ export const poolOver = ({ close, run, service: { config, connections, deadlines
     try {
       if (!known.has(connection)) {
         known.add(connection)
-        connection.client.once("end", () => pool.emit("remove", client))
+        pgClientOf(connection).once("end", () => pool.emit("remove", client))
         pool.emit("connect", client)
       }
       pool.emit("acquire", client)

@@ -1,6 +1,5 @@
 /** A portal that is read a few rows at a time, for streams. */
 import * as Effect from "effect/Effect"
-import type { Submittable } from "pg"
 import type { Connection } from "../Connection.js"
 import type { DsqlError, DsqlStatementError } from "../Errors.js"
 import { orDestroy } from "./dial.js"
@@ -28,9 +27,9 @@ class OpenRequest extends Request {
   private protocol: Protocol | undefined
   private ending = false
 
-  override submit(protocol: Protocol): null {
+  override submit(protocol: Protocol): void {
     this.protocol = protocol
-    return super.submit(protocol)
+    super.submit(protocol)
   }
 
   override handlePortalSuspended(protocol: Protocol): void {
@@ -51,9 +50,9 @@ class OpenRequest extends Request {
     this.end()
   }
 
-  override handleError(error: unknown, protocol: Protocol): void {
+  override handleError(error: unknown): void {
     this.end()
-    super.handleError(error, protocol)
+    super.handleError(error)
   }
 
   resume(): void {
@@ -94,7 +93,7 @@ export const openAlone = (
         sendPortal(messages, connection, { text, values: encoded, portal: "", rows: rowsPerFetch })
         messages.flush()
       },
-      connection.client,
+      connection.types,
       "object",
       (failure) => {
         if (failure === undefined) {
@@ -116,7 +115,7 @@ export const openAlone = (
       }
     }
     const readOn = () => {
-      if (state === "new") connection.client.query(request as unknown as Submittable)
+      if (state === "new") connection.driver.request(request)
       else if (state === "suspended") request.resume()
       else return
       state = "reading"

@@ -2,34 +2,25 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { Socket } from "node:net"
 import type { SecureContext } from "node:tls"
-import type * as Pg from "pg"
-// @ts-expect-error not from `pg` itself, which has another client in its place where NODE_PG_FORCE_NATIVE is set
-import PgClient from "pg/lib/client.js"
+// @ts-expect-error a part of the driver that its types leave out
+import TypeOverrides from "pg/lib/type-overrides.js"
 import type { Resolved } from "../Config.js"
 import { startupOptions } from "../core/settings.js"
 import type { DsqlStatementError } from "../Errors.js"
 import { dialError, lostError, networkError, statementError } from "./driverError.js"
 import { PreparedStatements } from "./preparedStatements.js"
-import type { Protocol } from "./request.js"
+import type { TypeParsers } from "./rows.js"
 import { SessionChanges } from "./sessionChanges.js"
 import type { Setup } from "./setup.js"
-
-/** The part of a `pg.Client` that its types leave out. */
-interface Internals {
-  password: unknown
-  readonly connection: Protocol
-  readonly connectionParameters: { password: unknown; query_timeout: unknown }
-  readonly readyForQuery: boolean
-  getStartupConf: () => Readonly<Record<string, string>>
-  readonly getTransactionStatus: () => "I" | "T" | "E" | null
-}
+import { run } from "./statement.js"
+import type { Driver } from "./wire.js"
 
 /** An open, logged-in connection. */
 export interface Connection {
-  /** The driver's client; it no longer holds the token. */
-  readonly client: Pg.Client
+  readonly driver: Driver
+  /** How values of the result are read: as `types` of the configuration says, or as `pg` does. */
+  readonly types: TypeParsers
   readonly statements: PreparedStatements
   readonly isOpen: () => boolean
   /** The server or the network has ended it. */
@@ -71,54 +62,13 @@ export const orDestroy =
       (watchdog) => Effect.sync(() => watchdog.unsafeInterruptAsFork(watchdog.id()))
     )
 
-/** `pg` takes the host for SNI and for the check of the certificate; only the TCP connection goes to the address. */
-const socketTo = (address: string): Socket => {
-  const socket = new Socket()
-  const connect = socket.connect.bind(socket)
-  return Object.assign(socket, { connect: (port: number) => connect(port, address) })
-}
-
-const makeClient = (config: Resolved, secureContext: SecureContext, token: Redacted.Redacted, socket: Socket) => {
-  const client: Pg.Client = new PgClient({
-    host: config.host,
-    port: config.port,
-    user: config.user,
-    database: config.database,
-    password: Redacted.value(token),
-    ssl: { secureContext, rejectUnauthorized: true },
-    sslnegotiation: config.tls.negotiation,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: Duration.toMillis(config.keepAlive),
-    stream: () => socket,
-    types: config.types
-  } as Pg.ClientConfig)
-  const internals = client as unknown as Internals
-  // Where an option is missing, `pg` reads PGOPTIONS, PGAPPNAME and the like, or its global defaults: the start-up packet
-  // holds this and no more, and no timer of the driver's runs.
-  const options = startupOptions(config.session)
-  internals.getStartupConf = () => ({
-    user: config.user,
-    database: config.database,
-    application_name: config.applicationName,
-    ...(options === undefined ? {} : { options })
-  })
-  internals.connectionParameters.query_timeout = 0
-  return { client, internals }
-}
-
-const makeConnection = (
-  config: Resolved,
-  client: Pg.Client,
-  internals: Internals,
-  socket: Socket,
-  setup: Setup | undefined
-) => {
+const makeConnection = (config: Resolved, driver: Driver, setup: Setup | undefined) => {
   let state: "opening" | "open" | "gone" = "opening"
   let lost = false
-  const changes = new SessionChanges(internals.connection)
+  const changes = new SessionChanges(driver)
   const destroy = () => {
     state = state === "opening" ? state : "gone"
-    socket.destroy()
+    driver.destroy()
   }
   const lose = () => {
     lost ||= state === "open"
@@ -128,19 +78,17 @@ const makeConnection = (
   const toErrors = { opening: dialError, open: statementError, gone: lostError }
   const toError = (cause: unknown) => toErrors[state](config, cause)
   const whenReady = (callback: () => void) => {
-    if (state !== "open" || internals.readyForQuery) {
+    if (state !== "open" || driver.isReady) {
       return callback()
     }
     const done = () => {
-      internals.connection.off("readyForQuery", done).off("end", done)
+      driver.off("readyForQuery", done).off("end", done)
       callback()
     }
-    internals.connection.on("readyForQuery", done).on("end", done)
+    driver.on("readyForQuery", done).on("end", done)
   }
   // `RESET ALL` goes back to what came with the start-up packet.
-  const resetAll = Effect.async<void, DsqlStatementError>((resume) => {
-    client.query("RESET ALL", (error: Error | null) => resume(error ? Effect.fail(toError(error)) : Effect.void))
-  })
+  const resetAll = Effect.suspend(() => run(connection, { text: "RESET ALL" }))
   // What it changes belongs to the connection from now on and is nothing to undo. Whatever comes behind a BEGIN of it would
   // never be committed.
   const prepare =
@@ -162,15 +110,15 @@ const makeConnection = (
     Effect.timeoutFail({ duration: resetTimeout, onTimeout: () => networkError(config, "Closed") }),
     Effect.interruptible
   )
-  const goodbye = Effect.async<void>((resume) => client.end(() => resume(Effect.void)))
+  const goodbye = Effect.async<void>((resume) => driver.close(() => resume(Effect.void)))
   const connection: Connection = {
-    client,
-    statements: new PreparedStatements(internals.connection),
+    driver,
+    types: new TypeOverrides(config.types) as TypeParsers,
+    statements: new PreparedStatements(driver),
     isOpen: () => state === "open",
     isLost: () => lost,
-    inTransaction: () => internals.getTransactionStatus() !== "I",
-    isUsable: () =>
-      state === "open" && internals.readyForQuery && !changes.lasting && internals.getTransactionStatus() === "I",
+    inTransaction: () => driver.transactionStatus !== "I",
+    isUsable: () => state === "open" && driver.isReady && !changes.lasting && driver.transactionStatus === "I",
     changes,
     reset: () => (changes.any ? reset : undefined),
     whenReady,
@@ -183,18 +131,9 @@ const makeConnection = (
     }),
     toError
   }
-  const opened = () => {
-    state = "open"
-    internals.password = internals.connectionParameters.password = null
-  }
   // A connection that breaks while it lies idle is found out at the next checkout.
-  client.on("error", lose)
-  client.on("end", lose)
-  // The server says no more after that, and whether its closing arrives is not for sure.
-  internals.connection.on("errorMessage", ({ severity }: Pg.DatabaseError) => {
-    if (severity === "FATAL" || severity === "PANIC") lose()
-  })
-  return { connection, opened, prepare }
+  driver.on("end", lose)
+  return { connection, opened: () => void (state = "open"), prepare }
 }
 
 /**
@@ -205,20 +144,29 @@ export const dial = (
   config: Resolved,
   secureContext: SecureContext,
   token: Redacted.Redacted,
-  setup: Setup | undefined
+  setup: Setup | undefined,
+  driver: Driver
 ): Effect.Effect<Connection, DsqlStatementError> =>
   Effect.suspend(() => {
-    const socket = socketTo(config.address)
-    const { client, internals } = makeClient(config, secureContext, token, socket)
-    const { connection, opened, prepare } = makeConnection(config, client, internals, socket, setup)
+    const { connection, opened, prepare } = makeConnection(config, driver, setup)
+    const { address, applicationName, database, host, keepAlive, port, tls, user } = config
+    const options = startupOptions(config.session)
+    const parameters = {
+      user,
+      database,
+      application_name: applicationName,
+      ...(options === undefined ? {} : { options })
+    }
     return Effect.async<Connection, DsqlStatementError>((resume) => {
-      client.connect((error: Error | null | undefined) => {
-        if (error) {
-          return resume(Effect.fail(connection.toError(error)))
+      driver.open(
+        { address, port, host, secureContext, negotiation: tls.negotiation, keepAlive: Duration.toMillis(keepAlive) },
+        { parameters, token },
+        (failure) => {
+          if (failure !== undefined) return resume(Effect.fail(connection.toError(failure)))
+          opened()
+          resume(Effect.succeed(connection))
         }
-        opened()
-        resume(Effect.succeed(connection))
-      })
+      )
     }).pipe(
       Effect.zipLeft(prepare),
       Effect.timeoutFail({

@@ -2,8 +2,8 @@
  * The named statements that the server holds for one connection. There is no room for all that a program ever sends, so the
  * least recently used goes first; what must be closed on the server waits for the next request and travels in front of it.
  */
+import type { EventEmitter } from "node:events"
 import type { Messages } from "./messages.js"
-import type { Protocol } from "./request.js"
 import type { RowShape } from "./rows.js"
 
 /** As many as sqlx keeps for a connection. */
@@ -38,19 +38,19 @@ export class PreparedStatements {
   private unconfirmed = 0
   private count = 0
 
-  constructor(protocol: Protocol) {
+  constructor(driver: EventEmitter) {
     // Requests run one after the other, and each parses one statement at most, so the server's answers need no name.
-    protocol.on("parseComplete", () => {
+    driver.on("parseComplete", () => {
       if (this.parsing !== undefined) this.parsing.held = true
     })
-    protocol.on("closeComplete", () => {
+    driver.on("closeComplete", () => {
       if (this.unconfirmed > 0) {
         this.unconfirmed--
         this.closing.shift()
       }
     })
     // The server has dropped them, all or one of them, at somebody's word.
-    protocol.on("commandComplete", ({ text: tag }: { readonly text: string }) => {
+    driver.on("commandComplete", ({ text: tag }: { readonly text: string }) => {
       if (tag.startsWith("DEALLOCATE") || tag === "DISCARD ALL") this.byText.clear()
     })
   }

@@ -1,13 +1,10 @@
-/**
- * One request to the server: what is sent for it, and what is kept of the answer. The driver takes any object with these
- * callbacks; it calls them from the socket's events, where an exception would end the process.
- */
+/** One request to the server: what is sent for it, and what is kept of the answer. */
 import type { FieldDef } from "pg"
 import type { EventEmitter } from "node:events"
 import { Messages, type Outlet } from "./messages.js"
 import { RowShape, type TypeParsers } from "./rows.js"
 
-/** The driver's protocol layer, as far as it is used here. */
+/** What a request needs of the connection that it is sent on. */
 export interface Protocol extends EventEmitter, Outlet {
   readonly sync: () => void
   readonly sendCopyFail: (message: string) => void
@@ -45,11 +42,10 @@ export class Request {
     private shape?: RowShape | undefined
   ) {}
 
-  submit(protocol: Protocol): null {
+  submit(protocol: Protocol): void {
     const messages = new Messages()
     this.send(messages)
     messages.writeTo(protocol)
-    return null
   }
 
   handleRowDescription({ fields }: { readonly fields: ReadonlyArray<FieldDef> }): void {
@@ -84,7 +80,7 @@ export class Request {
     this.described = this.shape
   }
 
-  handleError(error: unknown, _protocol: Protocol): void {
+  handleError(error: unknown): void {
     this.done(error, this)
   }
 

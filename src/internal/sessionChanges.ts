@@ -3,7 +3,7 @@
  * server's command tags, in whatever way a statement was sent and whatever became of the rest of its text. What only its
  * text shows is taken as done even if it was not. A function that hides a change cannot be seen.
  */
-import type { Protocol } from "./request.js"
+import type { EventEmitter } from "node:events"
 
 /** A role outlasts `RESET ALL`. */
 const roles = /\brole\b|authorization/i
@@ -24,8 +24,8 @@ export class SessionChanges {
   lasting = false
   private text = ""
 
-  constructor(protocol: Protocol) {
-    protocol.on("commandComplete", ({ text: tag }: { readonly text: string }) => {
+  constructor(driver: EventEmitter) {
+    driver.on("commandComplete", ({ text: tag }: { readonly text: string }) => {
       if (tag === "PREPARE") this.note(true)
       else if (tags.has(tag) && !passing.test(this.text)) this.note(roles.test(this.text))
     })

@@ -1,7 +1,6 @@
 /** What goes over the wire for a statement, and how its answer comes back into Effect. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import type { Submittable } from "pg"
 // @ts-expect-error a part of the driver that its types leave out
 import { prepareValue } from "pg/lib/utils.js"
 import type { Connection } from "../Connection.js"
@@ -71,7 +70,7 @@ const start = (
 ): void => {
   const request = new Request(
     send,
-    connection.client,
+    connection.types,
     rowMode,
     (failure, request) => {
       if (failure === undefined) return done(undefined, request)
@@ -81,7 +80,7 @@ const start = (
     },
     shape
   )
-  connection.client.query(request as unknown as Submittable)
+  connection.driver.request(request)
 }
 
 /** A request that runs to its end. Interrupting it destroys the connection, since nothing else would stop the server. */

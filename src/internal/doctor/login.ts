@@ -8,6 +8,7 @@ import { quotedName } from "../../core/quoting.js"
 import type { Cure } from "../../Doctor.js"
 import type { DsqlAuthenticationError, DsqlConnectionError, DsqlStatementError } from "../../Errors.js"
 import { dial, type Connection } from "../dial.js"
+import { Wire } from "../wire.js"
 import { granteeOf } from "../roleGrants.js"
 import type { Configured } from "./credentials.js"
 import { change, command, exportHost, policy, sql } from "./cures.js"
@@ -29,7 +30,7 @@ export const logIn = (
   token: Redacted.Redacted
 ): Effect.Effect<LoggedIn, DsqlStatementError, Scope.Scope> => {
   const open = (config: Resolved) =>
-    Effect.acquireRelease(dial(config, secureContext, token, undefined), ({ end }) => end)
+    Effect.acquireRelease(dial(config, secureContext, token, undefined, new Wire()), ({ end }) => end)
   return open(config).pipe(
     Effect.map((connection): LoggedIn => ({ connection, refusedSettings: undefined })),
     Effect.catchIf(
