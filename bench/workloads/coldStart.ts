@@ -15,7 +15,17 @@ const output = join(root, "dist/bench")
 
 const programs = contenders.flatMap(({ program }) => program ?? [])
 
-/** Builds all programs on the package as it was built, as one file each, or with everything imported as it is installed. */
+const forms = {
+  bundled: "bundled in one file",
+  chunks: "bundled in chunks, from ES modules",
+  unbundled: "unbundled"
+}
+type Form = keyof typeof forms
+
+/**
+ * Builds all programs on the package as it was built: as one file each; as our documentation advises, in chunks and from ES
+ * modules where a package has them; and with everything imported as it is installed.
+ */
 export const buildColdStarts = async (): Promise<void> => {
   for (const name of programs) {
     const common: BuildOptions = {
@@ -29,14 +39,16 @@ export const buildColdStarts = async (): Promise<void> => {
       tsconfigRaw: {}
     }
     await build({ ...common, packages: "external", outfile: join(output, `unbundled/${name}.mjs`) })
-    await build({
+    const bundled: BuildOptions = {
       ...common,
       external: ["pg-native"],
       minify: true,
+      outExtension: { ".js": ".mjs" },
       // Packages in the older format ask for modules of Node in the older way.
-      banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url)' },
-      outfile: join(output, `bundled/${name}.mjs`)
-    })
+      banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url)' }
+    }
+    await build({ ...bundled, outdir: join(output, "bundled") })
+    await build({ ...bundled, splitting: true, mainFields: ["module", "main"], outdir: join(output, "chunks") })
   }
 }
 
@@ -55,16 +67,20 @@ const start = async (program: string, { access }: Place): Promise<number> => {
   return elapsed
 }
 
-const coldStart = (bundling: "bundled" | "unbundled"): Workload => ({
-  name: bundling === "bundled" ? "coldStartBundled" : "coldStartUnbundled",
-  title: `Cold start to the first row, ${bundling}`,
+const coldStart = (name: string, form: Form): Workload => ({
+  name,
+  title: `Cold start to the first row, ${forms[form]}`,
   metrics: [{ name: "milliseconds", unit: "ms", better: "less" }],
   circumstances: [{}],
   takesPart: ({ program }) => program !== undefined,
   runsIn: "runner",
   measure: async ({ program }, place) => ({
-    milliseconds: await start(join(output, `${bundling}/${program!}.mjs`), place)
+    milliseconds: await start(join(output, `${form}/${program!}.mjs`), place)
   })
 })
 
-export const coldStarts: ReadonlyArray<Workload> = [coldStart("bundled"), coldStart("unbundled")]
+export const coldStarts: ReadonlyArray<Workload> = [
+  coldStart("coldStartBundled", "bundled"),
+  coldStart("coldStartChunks", "chunks"),
+  coldStart("coldStartUnbundled", "unbundled")
+]
