@@ -334,6 +334,10 @@ Effect.runPromise(token).then((token) => console.log(Redacted.value(token)))
   it.for<readonly [name: string, options: BuildOptions]>([
     ["of one ES module", { format: "esm", banner }],
     ["of chunks", { format: "esm", splitting: true, banner }],
+    [
+      "of chunks from ES modules",
+      { format: "esm", splitting: true, mainFields: ["module", "main"], minify: true, banner }
+    ],
     ["of CommonJS", { format: "cjs" }]
   ])("%s signs a token", async ([name, options]) => {
     const folder = join(workspace, `bundle ${name}`)

@@ -20,7 +20,12 @@ export interface Cursor {
   readonly close: Effect.Effect<void>
 }
 
-const takeRows = ({ results }: Request): Rows => results.flatMap((result) => result.rows.splice(0) as unknown as Rows)
+/** A portal has one statement, and so one result at most. */
+const takeRows = ({ results: [result] }: Request): Rows => {
+  const rows = result?.rows ?? []
+  if (result !== undefined) result.rows = []
+  return rows as unknown as Rows
+}
 
 /** Outside of a transaction a Sync would end the portal, so the request stays under way until its last row. */
 class OpenRequest extends Request {

@@ -134,9 +134,10 @@ export class Wire extends EventEmitter implements Driver, Protocol {
     this.stream = stream
     stream.on("error", (cause) => this.fail(cause))
     stream.once("secureConnect", () => this.send(serialize.startup({ ...this.login?.parameters })))
+    const take = (message: object) => this.take(message as Message)
     stream.on("data", (bytes) => {
       try {
-        this.parser.parse(bytes, (message) => this.take(message as Message))
+        this.parser.parse(bytes, take)
       } catch (cause) {
         this.fail(cause)
       }
