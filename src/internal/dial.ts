@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { SecureContext } from "node:tls"
-// @ts-expect-error a part of the driver that its types leave out
+// @ts-expect-error a part of `pg` that its types leave out
 import TypeOverrides from "pg/lib/type-overrides.js"
 import type { Resolved } from "../Config.js"
 import { startupOptions } from "../core/settings.js"

@@ -1,4 +1,4 @@
-/** Rows as the driver's protocol layer gives them, turned into values. */
+/** Rows as `pg-protocol` gives them, turned into values. */
 import type { FieldDef } from "pg"
 
 /** Finds the parser for a column's type. */

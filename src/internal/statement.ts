@@ -1,7 +1,7 @@
 /** What goes over the wire for a statement, and how its answer comes back into Effect. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-// @ts-expect-error a part of the driver that its types leave out
+// @ts-expect-error a part of `pg` that its types leave out
 import { prepareValue } from "pg/lib/utils.js"
 import type { Connection } from "../Connection.js"
 import { DsqlLimitError, type DsqlStatementError } from "../Errors.js"
