@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import type { Reporter } from "vitest/node"
 import { defineConfig } from "vitest/config"
@@ -35,7 +36,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // Much of the time is spent waiting for processes and clocks; vitest would take one worker on two processors.
-    maxWorkers: 2,
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     minWorkers: 1,
     reporters: ["default", counts],
     projects: [

@@ -49,6 +49,17 @@ describe("the pool", () => {
       )
     }))
 
+  it("gives clients that hold the token no longer", () =>
+    withPool(async (pool) => {
+      const client = await pool.connect()
+      const { connectionParameters, password } = client as unknown as {
+        readonly connectionParameters: { readonly password: unknown }
+        readonly password: unknown
+      }
+      client.release()
+      assert.deepStrictEqual([password, connectionParameters.password], [null, null])
+    }))
+
   it("counts its connections", () =>
     withPool(
       async (pool) => {

@@ -3,9 +3,7 @@ import { assert, layer } from "@effect/vitest"
 import { Chunk, Effect, Option, Stream } from "effect"
 import { DsqlJobs, DsqlMigrator } from "effect-dsql"
 import { DsqlLocal } from "effect-dsql/Local"
-import { dirname, join } from "node:path"
-import { withInternalSession } from "../src/local/internalSession.js"
-import { internalUser } from "../src/local/template.js"
+import { asSuperuser } from "./support/superuser.js"
 
 const prepare = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
@@ -91,7 +89,7 @@ layer(DsqlLocal.layerLive(), { excludeTestServices: true, timeout: "60 seconds" 
       yield* sql`UPDATE owner SET email = 'a@x'`
       // By nothing that DSQL has, so that only what is done about the index can tell the two apart.
       const makeValid = Effect.promise(() =>
-        withInternalSession(join(dirname(caFile), ".s.PGSQL.5432"), internalUser, "postgres", ({ run }) =>
+        asSuperuser(caFile, ({ run }) =>
           run("UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'by_email'::regclass")
         )
       )

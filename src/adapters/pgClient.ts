@@ -72,8 +72,9 @@ const submit = (
     const [config, ...rest] = args.filter((argument) => typeof argument !== "function")
     // The driver writes into what it is given, which may be used again.
     const own: unknown = typeof config === "object" && config !== null ? Object.create(config) : config
-    const query = pgClientOf(connection).query as (...args: ReadonlyArray<unknown>) => void
-    query.call(pgClientOf(connection), own, rest[0], done)
+    const client = pgClientOf(connection)
+    const query = client.query as (...args: ReadonlyArray<unknown>) => void
+    query.call(client, own, rest[0], done)
     return Effect.sync(connection.destroy)
   })
 
@@ -155,6 +156,7 @@ export const clientOf = <C extends Pg.ClientBase>(
   { inTurn, refusal }: Turns,
   members: Readonly<Record<PropertyKey, unknown>>
 ): C => {
+  const theirs = pgClientOf(connection)
   const ask = queryOver(run, (statement) => inTurn(() => statement(connection)))
   const query = (...args: ReadonlyArray<unknown>): unknown => {
     const [submittable] = args
@@ -165,13 +167,10 @@ export const clientOf = <C extends Pg.ClientBase>(
       return submittable
     }
     connection.changes.sending(String(submittable.text ?? submittable.cursor?.text))
-    return (pgClientOf(connection).query as (...args: ReadonlyArray<unknown>) => unknown).call(
-      pgClientOf(connection),
-      ...args
-    )
+    return (theirs.query as (...args: ReadonlyArray<unknown>) => unknown).call(theirs, ...args)
   }
   const own: Readonly<Record<PropertyKey, unknown>> = { query, ...members }
-  const client: C = new Proxy(pgClientOf(connection) as unknown as C, {
+  const client: C = new Proxy(theirs as unknown as C, {
     has: (target, name) => Object.hasOwn(own, name) || Reflect.has(target, name),
     get: (target, name) => {
       if (Object.hasOwn(own, name)) return own[name]

@@ -6,13 +6,13 @@ import type * as Pg from "pg"
 // @ts-expect-error not from `pg` itself, which has another client in its place where NODE_PG_FORCE_NATIVE is set
 import PgClient from "pg/lib/client.js"
 import type { Connection } from "../Connection.js"
-import type { Protocol, Request } from "../internal/request.js"
+import type { Request } from "../internal/request.js"
 import type { Driver, Login, Server, TransactionStatus } from "../internal/wire.js"
 
 /** The part of a `pg.Client` that its types leave out. */
 interface Internals {
   password: unknown
-  readonly connection: Protocol
+  readonly connection: EventEmitter
   readonly connectionParameters: { password: unknown; query_timeout: unknown }
   readonly readyForQuery: boolean
   getStartupConf: () => Readonly<Record<string, string>>
@@ -77,7 +77,7 @@ export class PgDriver extends EventEmitter implements Driver {
   open(server: Server, login: Login, callback: (failure: unknown) => void): void {
     const socket = (this.socket = socketTo(server.address))
     const { client, internals } = (this.made = makeClient(this.types, server, login, socket))
-    for (const name of ["parseComplete", "closeComplete", "rowDescription", "commandComplete"]) {
+    for (const name of ["parseComplete", "closeComplete", "commandComplete"]) {
       internals.connection.on(name, (message) => this.emit(name, message))
     }
     const end = () => this.emit("end")

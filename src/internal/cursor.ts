@@ -37,21 +37,21 @@ class OpenRequest extends Request {
     super.submit(protocol)
   }
 
-  override handlePortalSuspended(protocol: Protocol): void {
+  override handlePortalSuspended(): void {
     // What was read ahead when the reader left is of no use.
     if (this.ending) return
     if (this.failure !== undefined) return this.end()
-    super.handlePortalSuspended(protocol)
+    super.handlePortalSuspended()
     this.done(undefined, this)
   }
 
-  override handleCommandComplete(message: { readonly text: string }, protocol: Protocol): void {
-    super.handleCommandComplete(message, protocol)
+  override handleCommandComplete(message: { readonly text: string }): void {
+    super.handleCommandComplete(message)
     this.end()
   }
 
-  override handleEmptyQuery(protocol: Protocol): void {
-    super.handleEmptyQuery(protocol)
+  override handleEmptyQuery(): void {
+    super.handleEmptyQuery()
     this.end()
   }
 

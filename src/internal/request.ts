@@ -1,11 +1,13 @@
-/** One request to the server: what is sent for it, and what is kept of the answer. */
+/**
+ * One request to the server: what is sent for it, and what is kept of the answer. Its callbacks bear the names that `pg` calls,
+ * so that it runs on `pg`'s client too.
+ */
 import type { FieldDef } from "pg"
-import type { EventEmitter } from "node:events"
 import { Messages, type Outlet } from "./messages.js"
 import { RowShape, type TypeParsers } from "./rows.js"
 
 /** What a request needs of the connection that it is sent on. */
-export interface Protocol extends EventEmitter, Outlet {
+export interface Protocol extends Outlet {
   readonly sync: () => void
   readonly sendCopyFail: (message: string) => void
 }
@@ -61,7 +63,7 @@ export class Request {
     }
   }
 
-  handleCommandComplete({ text }: { readonly text: string }, _protocol: Protocol): void {
+  handleCommandComplete({ text }: { readonly text: string }): void {
     const result = this.result()
     this.described = this.shape
     this.shape = this.current = undefined
@@ -71,11 +73,11 @@ export class Request {
     result.oid = second === undefined ? null : Number(first)
   }
 
-  handleEmptyQuery(_protocol: Protocol): void {
+  handleEmptyQuery(): void {
     this.result()
   }
 
-  handlePortalSuspended(_protocol: Protocol): void {
+  handlePortalSuspended(): void {
     this.suspended = true
     this.described = this.shape
   }

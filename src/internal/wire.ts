@@ -69,8 +69,8 @@ export class Wire extends EventEmitter implements Driver, Protocol {
   private readonly parser = new Parser()
   private readonly waiting: Array<Request> = []
   private active: Request | undefined
-  private login: Login | undefined
-  private onLogin: ((failure: unknown) => void) | undefined
+  /** Until it has come to its end. */
+  private login: (Login & { readonly callback: (failure: unknown) => void }) | undefined
   private failure: { readonly cause: unknown } | undefined
   stream: Socket = this.socket
   isReady = false
@@ -78,8 +78,7 @@ export class Wire extends EventEmitter implements Driver, Protocol {
 
   open(server: Server, login: Login, callback: (failure: unknown) => void): void {
     const { socket } = this
-    this.login = login
-    this.onLogin = callback
+    this.login = { ...login, callback }
     socket.setNoDelay(true)
     socket.on("error", (cause) => this.fail(cause))
     socket.on("close", () => this.fail(new Error("Connection terminated unexpectedly")))
@@ -159,12 +158,12 @@ export class Wire extends EventEmitter implements Driver, Protocol {
   private fail(cause: unknown): void {
     if (this.failure !== undefined) return
     this.failure = { cause }
-    const { active, onLogin, waiting } = this
+    const { active, login, waiting } = this
     this.isReady = false
-    this.active = this.login = this.onLogin = undefined
+    this.active = this.login = undefined
     this.destroy()
     this.emit("end")
-    onLogin?.(cause)
+    login?.callback(cause)
     active?.handleError(cause)
     for (const request of waiting.splice(0)) request.handleError(cause)
   }
@@ -180,7 +179,7 @@ export class Wire extends EventEmitter implements Driver, Protocol {
         return this.asked(message).handleRowDescription(message)
       case "commandComplete":
         this.emit("commandComplete", message)
-        return this.asked(message).handleCommandComplete(message, this)
+        return this.asked(message).handleCommandComplete(message)
       case "readyForQuery":
         return this.ready(message.status)
       case "parseComplete":
@@ -189,9 +188,9 @@ export class Wire extends EventEmitter implements Driver, Protocol {
       case "error":
         return this.refused(message)
       case "emptyQuery":
-        return this.asked(message).handleEmptyQuery(this)
+        return this.asked(message).handleEmptyQuery()
       case "portalSuspended":
-        return this.asked(message).handlePortalSuspended(this)
+        return this.asked(message).handlePortalSuspended()
       case "copyInResponse":
         return this.asked(message).handleCopyInResponse(this)
       case "copyData":
@@ -210,12 +209,12 @@ export class Wire extends EventEmitter implements Driver, Protocol {
   }
 
   private ready(status: TransactionStatus): void {
-    const { active, onLogin } = this
+    const { active, login } = this
     this.transactionStatus = status
     this.isReady = true
-    this.active = this.login = this.onLogin = undefined
+    this.active = this.login = undefined
     this.emit("readyForQuery")
-    onLogin?.(undefined)
+    login?.callback(undefined)
     active?.handleReadyForQuery()
     this.sendNext()
   }

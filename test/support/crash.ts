@@ -2,9 +2,7 @@
 import { SqlClient } from "@effect/sql"
 import { Deferred, Effect, type Exit, Fiber, Stream } from "effect"
 import { DsqlLocal } from "effect-dsql/Local"
-import { dirname, join } from "node:path"
-import { withInternalSession } from "../../src/local/internalSession.js"
-import { internalUser } from "../../src/local/template.js"
+import { asSuperuser } from "./superuser.js"
 
 const connections = 10
 const fibers = 50
@@ -20,9 +18,7 @@ const prepare = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   const { caFile } = yield* DsqlLocal
   yield* sql`CREATE TABLE ledger (fiber int NOT NULL, round int NOT NULL, PRIMARY KEY (fiber, round))`
-  yield* Effect.tryPromise(() =>
-    withInternalSession(join(dirname(caFile), ".s.PGSQL.5432"), internalUser, "postgres", ({ run }) => run(slowCommit))
-  )
+  yield* Effect.tryPromise(() => asSuperuser(caFile, ({ run }) => run(slowCommit)))
 })
 
 /** What hangs in the server until that is killed, by name. */

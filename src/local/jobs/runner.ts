@@ -28,10 +28,12 @@ interface Job {
   readonly status: string
   /** `undefined` where it is that of the database, which knows only the real time. */
   readonly start: number | undefined
-  readonly update: number
+  /** `undefined` before the first, and where its object was dropped. */
+  readonly update: number | undefined
 }
 
-const jobsQuery = `SELECT job_id, s.status, CASE WHEN has_clusters_time THEN extract(epoch FROM s.start_time) * 1000 END, extract(epoch FROM s.update_time) * 1000
+const jobsQuery = `SELECT job_id, s.status, CASE WHEN has_clusters_time THEN extract(epoch FROM s.start_time) * 1000 END,
+    extract(epoch FROM s.update_time) * 1000
   FROM _dsql.job JOIN sys.jobs s USING (job_id) ORDER BY number`
 
 /** Does the jobs that are committed, each at its time. Opens no session before there is one. */
@@ -113,8 +115,8 @@ export class JobRunner {
       const job: Job = {
         id: id ?? "",
         status: status ?? "",
-        start: start === null ? undefined : Number(start),
-        update: Number(update)
+        start: numberOf(start),
+        update: numberOf(update)
       }
       next = Math.min(next, await this.#advance(session, job))
     }
@@ -127,14 +129,14 @@ export class JobRunner {
     const now = clock.now()
     const job = literal(id)
     if (status === "completed" || status === "failed") {
-      if (update === 0) {
-        // Its object was dropped; when is not known.
+      if (update === undefined) {
+        // When its object was dropped is not known.
         await session.run(
           `UPDATE _dsql.job j SET (status, details, update_time) = (s.status, s.details, ${timestamp(now)})
             FROM sys.jobs s WHERE s.job_id = j.job_id AND j.job_id = ${job}`
         )
       }
-      const end = (update === 0 ? now : update) + retention
+      const end = (update ?? now) + retention
       if (end > now) return end
       for (const table of ["job", "job_without_object"]) {
         await session.run(`DELETE FROM _dsql.${table} WHERE job_id = ${job}`)
@@ -168,5 +170,7 @@ export class JobRunner {
     return this.#advance(session, { id, start, status: "completed", update: end })
   }
 }
+
+const numberOf = (value: string | null | undefined): number | undefined => (value == null ? undefined : Number(value))
 
 const timestamp = (milliseconds: number): string => `to_timestamp(${milliseconds / 1000})`

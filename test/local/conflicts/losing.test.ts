@@ -1,10 +1,8 @@
-import { dirname, join } from "node:path"
 import { setTimeout as delay } from "node:timers/promises"
 import type pg from "pg"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { type Cluster, startCluster } from "../../../src/local/cluster.js"
-import { withInternalSession } from "../../../src/local/internalSession.js"
-import { internalUser } from "../../../src/local/template.js"
+import { asSuperuser } from "../../support/superuser.js"
 import { connect, eventually, withClient } from "../support.js"
 import { aborted, dataConflict, outcome, type Outcome, protocols } from "./support.js"
 
@@ -228,8 +226,7 @@ describe("a loser is answered as if it were alone:", () => {
 
   it("also while somebody is in the way of the copy it works on, as on a busy machine", async () => {
     await lose()
-    const socketPath = join(dirname(cluster.caFile), ".s.PGSQL.5432")
-    await withInternalSession(socketPath, internalUser, "postgres", async ({ run }) => {
+    await asSuperuser(cluster.caFile, async ({ run }) => {
       // Who makes a table writes there, and nobody else does.
       await run("BEGIN")
       await run("LOCK TABLE pg_depend IN SHARE MODE")
